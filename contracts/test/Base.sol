@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {JobEscrow} from "../src/JobEscrow.sol";
+import {KilnToken} from "../src/KilnToken.sol";
+import {RewardDistributor, IBurnCounter} from "../src/RewardDistributor.sol";
+
+/// @dev The cheat codes that these tests use. forge answers them at a fixed address.
+interface Vm {
+    function addr(uint256 key) external pure returns (address);
+    function assertEq(uint256 a, uint256 b) external pure;
+    function assertEq(uint256 a, uint256 b, string calldata why) external pure;
+    function assertEq(address a, address b) external pure;
+    function assertEq(bytes32 a, bytes32 b) external pure;
+    function assertTrue(bool condition) external pure;
+    function assertTrue(bool condition, string calldata why) external pure;
+    function assertFalse(bool condition) external pure;
+    function assertLe(uint256 a, uint256 b) external pure;
+    function assertGt(uint256 a, uint256 b, string calldata why) external pure;
+    function assume(bool condition) external pure;
+    function chainId(uint256 id) external;
+    function expectEmit() external;
+    function expectRevert(bytes4 reason) external;
+    function expectRevert(bytes calldata reason) external;
+    function prank(address sender) external;
+    function serializeAddress(string calldata object, string calldata key, address value)
+        external
+        returns (string memory);
+    function serializeBytes(string calldata object, string calldata key, bytes calldata value)
+        external
+        returns (string memory);
+    function serializeBytes32(string calldata object, string calldata key, bytes32 value)
+        external
+        returns (string memory);
+    function serializeBytes32(string calldata object, string calldata key, bytes32[] calldata value)
+        external
+        returns (string memory);
+    function serializeString(string calldata object, string calldata key, string calldata value)
+        external
+        returns (string memory);
+    function serializeUint(string calldata object, string calldata key, uint256 value)
+        external
+        returns (string memory);
+    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function toString(uint256 value) external pure returns (string memory);
+    function warp(uint256 time) external;
+    function writeJson(string calldata json, string calldata path) external;
+}
+
+/// @dev All contracts deployed and wired as deploy.py does it, a client with money, and helpers to sign.
+abstract contract Base {
+    Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+    // forge finds tests of a contract by this flag.
+    bool public constant IS_TEST = true;
+
+    uint256 internal constant CLIENT_KEY = 0xC11E47;
+    uint256 internal constant SIGNER_KEY = 0x516E4;
+    uint256 internal constant START = 1_800_000_000;
+    uint256 internal constant CAP = 100 ether;
+    uint64 internal constant DEADLINE = uint64(START + 1 days);
+    uint40 internal constant WINDOW = 1 hours;
+    uint40 internal constant GRACE = 2 hours;
+    uint40 internal constant VETO = 30 minutes;
+    bytes32 internal constant JOB = keccak256("job");
+    bytes32 internal constant ROOT = keccak256("root");
+
+    address internal client = vm.addr(CLIENT_KEY);
+    address internal signer = vm.addr(SIGNER_KEY);
+    address internal coordinator = address(0xC0);
+    address internal treasury = address(0x77EA);
+    address internal guardian = address(0x6A);
+    address internal stranger = address(0x57A);
+    address internal node = address(0x40DE);
+
+    KilnToken internal token;
+    JobEscrow internal escrow;
+    RewardDistributor internal rewards;
+
+    function setUp() public virtual {
+        vm.warp(START);
+        token = new KilnToken(1_000_000_000 ether, address(this));
+        escrow = new JobEscrow(token, treasury, address(this), 500, WINDOW, GRACE);
+        rewards = new RewardDistributor(token, IBurnCounter(address(escrow)), address(this), VETO);
+        escrow.grantRole(escrow.COORDINATOR_ROLE(), coordinator);
+        escrow.grantRole(escrow.RECEIPT_SIGNER_ROLE(), signer);
+        escrow.grantRole(escrow.PAUSER_ROLE(), guardian);
+        rewards.grantRole(rewards.COORDINATOR_ROLE(), coordinator);
+        rewards.grantRole(rewards.GUARDIAN_ROLE(), guardian);
+        token.grantRole(token.MINTER_ROLE(), address(this));
+        token.grantRole(token.MINTER_ROLE(), address(rewards));
+        token.mint(client, 1_000_000 ether);
+        vm.prank(client);
+        token.approve(address(escrow), type(uint256).max);
+    }
+
+    function openJob() internal {
+        vm.prank(client);
+        escrow.open(JOB, CAP, DEADLINE);
+    }
+
+    function proposeJob(uint256 price) internal {
+        vm.prank(coordinator);
+        escrow.propose(JOB, price, ROOT, 3);
+    }
+
+    /// @dev A job that went all the way; `price` of it is paid.
+    function settleJob(bytes32 job, uint256 price) internal {
+        vm.prank(client);
+        escrow.open(job, CAP, uint64(block.timestamp + 1 days));
+        vm.prank(coordinator);
+        escrow.propose(job, price, ROOT, 1);
+        vm.warp(block.timestamp + WINDOW);
+        escrow.finalize(job);
+    }
+
+    function order() internal view returns (JobEscrow.JobOrder memory) {
+        return JobEscrow.JobOrder(JOB, client, CAP, DEADLINE);
+    }
+
+    function noPermit() internal pure returns (JobEscrow.Permit memory empty) {}
+
+    function signDigest(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    function signPermit(uint256 value, uint256 deadline) internal view returns (JobEscrow.Permit memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(CLIENT_KEY, permitDigest(value, deadline));
+        return JobEscrow.Permit(value, deadline, v, r, s);
+    }
+
+    function permitDigest(uint256 value, uint256 deadline) internal view returns (bytes32) {
+        bytes32 structHash = keccak256(
+            abi.encode(
+                keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
+                client,
+                address(escrow),
+                value,
+                token.nonces(client),
+                deadline
+            )
+        );
+        return keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), structHash));
+    }
+
+    function receipt(uint64 tile) internal view returns (JobEscrow.Receipt memory) {
+        return JobEscrow.Receipt(JOB, tile, 1, node, keccak256(abi.encode("commitment", tile)), 7 ether);
+    }
+
+    function hashPair(bytes32 a, bytes32 b) internal pure returns (bytes32) {
+        return a < b ? keccak256(abi.encodePacked(a, b)) : keccak256(abi.encodePacked(b, a));
+    }
+
+    function one(bytes32 sibling) internal pure returns (bytes32[] memory proof) {
+        proof = new bytes32[](1);
+        proof[0] = sibling;
+    }
+
+    function stateOf(bytes32 job) internal view returns (JobEscrow.State) {
+        return escrow.escrowOf(job).state;
+    }
+
+    function wrongState(JobEscrow.State actual, JobEscrow.State expected) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(JobEscrow.WrongState.selector, JOB, actual, expected);
+    }
+}
