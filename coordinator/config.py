@@ -1,0 +1,110 @@
+"""Settings of a deployment: one JSON file, named by $KILNET_CONFIG, read by every process of the coordinator.
+
+`kilnet up` writes it into its data folder; operators of larger deployments keep their own.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jobs.errors import BadInput
+from jobs.planner import PlanPolicy
+from jobs.spec import explain
+
+__all__ = ["CONFIG_VARIABLE", "ChainSettings", "LeaseSettings", "Limits", "Settings"]
+
+CONFIG_VARIABLE = "KILNET_CONFIG"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChainSettings(_Part):
+    """Where jobs are paid. Key files hold 0x-hex private keys and have mode 0600."""
+
+    rpc_url: str
+    public_rpc_url: str | None = None
+    """What clients are told; None: they are told nothing."""
+    addresses_file: Path
+    """contracts.deploy.Addresses as JSON."""
+    coordinator_key_file: Path
+    """Sends transactions and signs receipts."""
+    fee_poll_seconds: float = 1.0
+
+
+class LeaseSettings(_Part):
+    """Seconds."""
+
+    heartbeat_seconds: float = 5
+    expiry_seconds: float = 30
+    """A lease without a heartbeat ends after this."""
+    minimum_seconds: float = 60
+    """No lease may be expected to end sooner: loading and uploading take their time."""
+    longest_factor: float = 3
+    """Heartbeats renew up to this many times the expected time."""
+    straggler_factor: float = 2
+    """A tile that takes this many times its expected time may be given to a second worker."""
+    max_attempts: int = 6
+    """After so many failed attempts the job fails with the last reason."""
+
+
+class Limits(_Part):
+    max_chunk_bytes: int = 8 << 20
+    max_blob_bytes: int = 64 << 30
+    account_quota_bytes: int = 256 << 30
+    jobs_per_account_waiting: int = 20
+    """Jobs in admission or quoted at a time: quotes cost trusted compute."""
+    quotes_per_hour: int = 60
+    retention_seconds: float = 14 * 24 * 3600
+    """Blobs of finished jobs are kept this long."""
+
+
+class Settings(_Part):
+    data: Path
+    """Folder for what this deployment keeps on disk."""
+    origin: str
+    """The gateway's public URL; sign-in messages name it."""
+    database_url: str
+    """SQLAlchemy URL: sqlite:///… or postgresql+psycopg://…"""
+    broker_url: str
+    """Redis or Valkey URL: redis://…, rediss://… or redis+socket:///…"""
+    blob_url: str
+    """fsspec URL of the blob store: file:///… or s3://…"""
+    chain: ChainSettings
+    trusted: tuple[str, ...] = ()
+    """Addresses of the coordinator's own workers."""
+    kiln_per_usd: str = "10"
+    quote_seconds: float = 900
+    """How long a quote holds."""
+    quote_margin: float = Field(default=1.25, ge=1)
+    """Cap over price where the client names none: what is not used is refunded."""
+    grace_seconds: float = 3600
+    """How long after the deadline settlement may take before anyone may refund the escrow."""
+    epoch_seconds: float = 60
+    """How often rewards are posted to the chain."""
+    probes: int = Field(default=8, ge=1)
+    """Cells redone in each tile of a node that has yet to prove itself."""
+    probes_floor: int = Field(default=4, ge=1)
+    """Cells redone in each tile of the most proven node: never zero."""
+    expected_nodes: int = 4
+    plan: PlanPolicy = PlanPolicy()
+    leases: LeaseSettings = LeaseSettings()
+    limits: Limits = Limits()
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Settings:
+        """From `path` or $KILNET_CONFIG. Raises BadInput where there is none or a field is wrong."""
+        if path is None:
+            if CONFIG_VARIABLE not in os.environ:
+                raise BadInput(f"{CONFIG_VARIABLE} is not set; start this process with `kilnet up`, or name a config")
+            path = Path(os.environ[CONFIG_VARIABLE])
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read ({error.strerror})") from error
+        except ValidationError as error:
+            raise BadInput(f"{path}: {explain(error)}") from error

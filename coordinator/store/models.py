@@ -1,0 +1,338 @@
+"""The tables. Everything that decides is a row here; states change only through coordinator.states.
+
+Times are Unix seconds (float), so that SQLite and PostgreSQL order them alike. Amounts of KILN (10^-18) do not fit
+64 bits: they are stored as decimal strings of fixed width.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+__all__ = [
+    "Account", "Base", "Blob", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease", "Node", "Output",
+    "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Work",
+]  # fmt: skip
+
+
+class Amount(TypeDecorator[int]):
+    """A non-negative integer of up to 78 digits (uint256), as a zero-padded decimal string."""
+
+    impl = String(78)
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: object) -> str | None:
+        return None if value is None else f"{value:078d}"
+
+    def process_result_value(self, value: str | None, dialect: object) -> int | None:
+        return None if value is None else int(value)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, bytes: LargeBinary}  # noqa: RUF012
+
+
+class Account(Base):
+    """Anyone who signed in: an address is the identity of clients, nodes and owners alike."""
+
+    __tablename__ = "accounts"
+
+    address: Mapped[str] = mapped_column(String(42), primary_key=True)
+    """Checksum address."""
+    created_at: Mapped[float]
+
+
+class SignInNonce(Base):
+    __tablename__ = "sign_in_nonces"
+
+    nonce: Mapped[str] = mapped_column(String(64), primary_key=True)
+    address: Mapped[str] = mapped_column(String(42))
+    message: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[float] = mapped_column(index=True)
+
+
+class SignInSession(Base):
+    __tablename__ = "sign_in_sessions"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of the bearer token: a copy of the table opens no door."""
+    address: Mapped[str] = mapped_column(ForeignKey("accounts.address"))
+    expires_at: Mapped[float] = mapped_column(index=True)
+
+
+class Setting(Base):
+    """A value that all processes of a deployment share (contract addresses, trusted addresses)."""
+
+    __tablename__ = "settings"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    value: Mapped[dict[str, Any]]
+
+
+class Blob(Base):
+    """A file by content. Rows exist for complete blobs only; what is under way lies in the upload folder."""
+
+    __tablename__ = "blobs"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size: Mapped[int] = mapped_column()
+    owner: Mapped[str] = mapped_column(String(42), index=True)
+    """Who uploaded it first; its bytes count towards that account's quota."""
+    created_at: Mapped[float]
+
+
+class JobBlob(Base):
+    """Which job needs which blob, and as what: who may read it, and how long it is kept."""
+
+    __tablename__ = "job_blobs"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
+    role: Mapped[str] = mapped_column(String(20))
+    """asset, result, audit, output, reference."""
+
+
+class Job(Base):
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(String(24), primary_key=True)
+    owner: Mapped[str] = mapped_column(ForeignKey("accounts.address"), index=True)
+    idempotency_key: Mapped[str] = mapped_column(String(100))
+    kind: Mapped[str] = mapped_column(String(10))
+    name: Mapped[str] = mapped_column(String(200))
+    spec: Mapped[dict[str, Any]]
+    manifest: Mapped[dict[str, Any]]
+    """jobs.manifest.Manifest; after a bake or an instrumentation, with the replaced main file."""
+    state: Mapped[str] = mapped_column(String(20), index=True)
+    version: Mapped[int] = mapped_column(default=0)
+    """Grows with each change of state; a change that names an old version touches no row."""
+    outcome: Mapped[str | None] = mapped_column(String(20))
+    """While settling: the final state that follows."""
+    error_code: Mapped[str | None] = mapped_column(String(100))
+    error: Mapped[str | None] = mapped_column(Text)
+    description: Mapped[dict[str, Any] | None]
+    contract: Mapped[dict[str, Any] | None]
+    cost: Mapped[dict[str, Any] | None]
+    """jobs.planner cost, in seconds at score 1.0."""
+    quote: Mapped[dict[str, Any] | None]
+    order: Mapped[dict[str, Any] | None]
+    """jobs.wire.AcceptJob."""
+    frames: Mapped[list[Any] | None]
+    cap: Mapped[int | None] = mapped_column(Amount)
+    price: Mapped[int | None] = mapped_column(Amount)
+    """What it would cost if every tile passed; what is settled is the sum of the receipts."""
+    deadline: Mapped[float | None]
+    created_at: Mapped[float] = mapped_column(index=True)
+    accepted_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    compute_seconds: Mapped[float] = mapped_column(default=0)
+    """Worker time of accepted tiles."""
+    audit_seconds: Mapped[float] = mapped_column(default=0)
+    receipt_root: Mapped[str | None] = mapped_column(String(66))
+    settlement: Mapped[dict[str, Any] | None]
+    """jobs.wire.SettlementView, as far as it is known."""
+
+    __table_args__ = (UniqueConstraint("owner", "idempotency_key"),)
+
+
+class Work(Base):
+    """Something that can be leased. For tiles also the tile's row: its place, its price, what was taken for it."""
+
+    __tablename__ = "work"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    kind: Mapped[str] = mapped_column(String(10))
+    index: Mapped[int] = mapped_column(default=0)
+    """Tiles: number within the job. Assemble: the frame's position. Unique with job and kind (audits: per lease)."""
+    key: Mapped[str] = mapped_column(String(64))
+    """Makes creation idempotent: the same (job, kind, key) is created once."""
+    state: Mapped[str] = mapped_column(String(10))
+    version: Mapped[int] = mapped_column(default=0)
+    priority: Mapped[int] = mapped_column(default=0)
+    trusted: Mapped[bool]
+    """Given to trusted workers only."""
+    numerics_class: Mapped[str | None] = mapped_column(String(200))
+    """Given to this class only; for tiles fixed by the first lease of their frame, so that no frame mixes classes."""
+    runtime: Mapped[str] = mapped_column(String(40))
+    """Runtime and version that it needs, such as blender-5.2.3 or onnxruntime-1.31.1."""
+    payload: Mapped[dict[str, Any]]
+    """tile: jobs.tiles.Tile; audit: AuditCells; others: params of the lease."""
+    expected_seconds: Mapped[float]
+    """At score 1.0."""
+    next_token: Mapped[int] = mapped_column(default=1)
+    """Fencing token of the next lease."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    not_before: Mapped[float] = mapped_column(default=0)
+    excluded: Mapped[list[Any]] = mapped_column(default=list)
+    """Addresses and owners that may not have it: who failed it, who is audited."""
+    audited_lease: Mapped[str | None] = mapped_column(String(24))
+    """Audits and reproductions: the lease that is checked."""
+    price: Mapped[int | None] = mapped_column(Amount)
+    """Tiles: units of KILN when it passes."""
+    accepted_lease: Mapped[str | None] = mapped_column(String(24))
+    result: Mapped[dict[str, Any] | None]
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+
+    __table_args__ = (
+        UniqueConstraint("job_id", "kind", "key"),
+        Index("work_claim", "state", "trusted", "runtime", "priority", "id"),
+        Index("work_job", "job_id", "kind", "state"),
+    )
+
+
+class Lease(Base):
+    """One attempt of one worker at one piece of work."""
+
+    __tablename__ = "leases"
+
+    id: Mapped[str] = mapped_column(String(24), primary_key=True)
+    work_id: Mapped[int] = mapped_column(ForeignKey("work.id"), index=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    node: Mapped[str] = mapped_column(ForeignKey("nodes.address"), index=True)
+    token: Mapped[int]
+    attempt: Mapped[int]
+    numerics_class: Mapped[str] = mapped_column(String(200))
+    state: Mapped[str] = mapped_column(String(10), index=True)
+    version: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[float]
+    expires_at: Mapped[float] = mapped_column(index=True)
+    last_expiry: Mapped[float]
+    """No heartbeat renews beyond this: three times the expected time."""
+    progress: Mapped[float] = mapped_column(default=0)
+    detail: Mapped[str] = mapped_column(String(200), default="")
+    secret: Mapped[bytes]
+    root: Mapped[str | None] = mapped_column(String(66))
+    node_signature: Mapped[str | None] = mapped_column(String(132))
+    committed_at: Mapped[float | None]
+    seconds: Mapped[float | None]
+    """Time that the work took, as the worker says."""
+    blob: Mapped[str | None] = mapped_column(String(64))
+    """SHA-256 of the uploaded, compressed result."""
+    cells: Mapped[list[Any] | None]
+    """The drawn challenge."""
+    lane: Mapped[str | None] = mapped_column(String(12))
+    verdict: Mapped[str | None] = mapped_column(String(10))
+    reason: Mapped[str | None] = mapped_column(Text)
+    evidence: Mapped[dict[str, Any] | None]
+    finished_at: Mapped[float | None]
+
+
+class Node(Base):
+    """A registered worker."""
+
+    __tablename__ = "nodes"
+
+    address: Mapped[str] = mapped_column(String(42), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(42), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    trusted: Mapped[bool]
+    sandboxed: Mapped[bool]
+    registration: Mapped[dict[str, Any]]
+    """jobs.wire.RegisterNode."""
+    ask_usd_per_kiln_hour: Mapped[float]
+    region: Mapped[str] = mapped_column(String(100))
+    registered_at: Mapped[float]
+    last_seen: Mapped[float] = mapped_column(index=True)
+    accepted: Mapped[int] = mapped_column(default=0)
+    rejected: Mapped[int] = mapped_column(default=0)
+    suspicion: Mapped[int] = mapped_column(default=0)
+    """Raised by a refusal, lowered by accepted tiles: more cells are drawn while it is above 0."""
+    suspended: Mapped[str | None] = mapped_column(Text)
+    """Why it gets no paid work."""
+
+
+class Receipt(Base):
+    """A tile passed. Written in the transaction that accepts the lease; at most one per tile."""
+
+    __tablename__ = "receipts"
+
+    work_id: Mapped[int] = mapped_column(ForeignKey("work.id"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    tile: Mapped[int]
+    attempt: Mapped[int]
+    lease_id: Mapped[str] = mapped_column(ForeignKey("leases.id"))
+    node: Mapped[str] = mapped_column(String(42), index=True)
+    owner: Mapped[str] = mapped_column(String(42))
+    commitment: Mapped[str] = mapped_column(String(66))
+    price: Mapped[int] = mapped_column(Amount)
+    lane: Mapped[str] = mapped_column(String(12))
+    auditor: Mapped[str | None] = mapped_column(String(42))
+    signature: Mapped[str] = mapped_column(String(132))
+    leaf: Mapped[str] = mapped_column(String(66))
+    created_at: Mapped[float]
+    epoch: Mapped[int | None] = mapped_column(index=True)
+    """The epoch whose reward root pays it; None until its job is finalized and an epoch takes it."""
+
+
+class Output(Base):
+    """A delivered file."""
+
+    __tablename__ = "outputs"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    path: Mapped[str] = mapped_column(String(1024), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    frame: Mapped[int | None]
+    sha256: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int]
+    created_at: Mapped[float]
+
+
+class Event(Base):
+    """What people watch: read in order of id, resumed after the last one seen."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(String(24))
+    type: Mapped[str] = mapped_column(String(20))
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[float]
+
+    __table_args__ = (Index("event_job", "job_id", "id"),)
+
+
+class ChainTransaction(Base):
+    """A transaction of ours, written down before it is sent: after a crash the very same bytes are sent again."""
+
+    __tablename__ = "chain_transactions"
+
+    key: Mapped[str] = mapped_column(String(100), primary_key=True)
+    """What it is for, such as `finalize:JOB`: once each."""
+    nonce: Mapped[int] = mapped_column(unique=True)
+    hash: Mapped[str] = mapped_column(String(66))
+    raw: Mapped[bytes]
+    state: Mapped[str] = mapped_column(String(10), index=True)
+    """prepared, sent, mined, failed."""
+    result: Mapped[dict[str, Any] | None]
+    created_at: Mapped[float]
+
+
+class Epoch(Base):
+    """One cumulative reward root."""
+
+    __tablename__ = "epochs"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    root: Mapped[str] = mapped_column(String(66))
+    total: Mapped[int] = mapped_column(Amount)
+    tx: Mapped[str | None] = mapped_column(String(66))
+    state: Mapped[str] = mapped_column(String(10))
+    """posting, posted."""
+    created_at: Mapped[float]
+
+
+class Reward(Base):
+    """Cumulative reward of one account as of one epoch."""
+
+    __tablename__ = "rewards"
+
+    epoch: Mapped[int] = mapped_column(ForeignKey("epochs.number"), primary_key=True)
+    account: Mapped[str] = mapped_column(String(42), primary_key=True)
+    cumulative: Mapped[int] = mapped_column(Amount)

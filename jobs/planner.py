@@ -1,0 +1,159 @@
+"""How a job is cut into tiles: pure functions of the contract and the measured cost.
+
+A tile should be long enough that what is fixed (a lease, an upload, the audit's probes) is small beside it, and short
+enough that every node gets several and a lost one costs little.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from jobs.contract import InferContract, Lane, RenderContract
+from jobs.tiles import InferTile, RenderTile
+
+__all__ = ["InferCost", "PlanPolicy", "RenderCost", "plan_infer", "plan_render", "tile_seconds"]
+
+
+class _Cost(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    load_seconds: float = Field(default=0, ge=0)
+    """Opening the scene or making the session, once per worker and job."""
+    cell_seconds: float = Field(default=0.02, ge=0)
+    """Redoing one cell on a warm worker: the price of one probe."""
+
+
+class RenderCost(_Cost):
+    """Seconds on a machine of benchmark score 1.0, measured at admission."""
+
+    sync_seconds: float = Field(default=0, ge=0)
+    """Preparing one frame (dependency graph, BVH), once per worker and frame."""
+    per_pixel_sample_seconds: float = Field(gt=0)
+
+    def frame_seconds(self, pixels: int, samples: int) -> float:
+        return self.sync_seconds + pixels * samples * self.per_pixel_sample_seconds
+
+
+class InferCost(_Cost):
+    """Seconds on a machine of benchmark score 1.0, measured at admission."""
+
+    item_seconds: float = Field(gt=0)
+
+
+class PlanPolicy(BaseModel):
+    """What a plan aims for. Times are seconds at benchmark score 1.0."""
+
+    model_config = ConfigDict(frozen=True)
+
+    nodes: int = Field(default=4, ge=1)
+    """Devices that are expected to take part."""
+    tiles_per_node: int = Field(default=4, ge=1)
+    max_tile_seconds: float = 600
+    min_tile_seconds: float = 2
+    probes: int = 8
+    """Cells that will be redone in each tile."""
+    audit_share: float = 0.02
+    """What the probes may cost, as a share of the tile's own time."""
+    min_side: int = 64
+    """Pixels; below that a tile is not cut further in space."""
+    max_tile_bytes: int = 256 << 20
+
+    def seconds(self, total: float, cell_seconds: float) -> float:
+        """How long a tile should take so that all goals are met, the audit's first."""
+        wanted = total / (self.nodes * self.tiles_per_node)
+        audited = self.probes * cell_seconds / self.audit_share
+        return min(self.max_tile_seconds, max(wanted, audited, self.min_tile_seconds))
+
+
+def _grid(width: int, height: int, parts: int, min_side: int) -> tuple[int, int]:
+    """Columns and rows for about `parts` nearly square tiles, none under min_side (where the frame itself is not)."""
+    most_columns, most_rows = max(1, width // min_side), max(1, height // min_side)
+    best = (1, 1)
+    best_score = math.inf
+    for columns in range(1, min(most_columns, parts) + 1):
+        rows = min(most_rows, max(1, round(parts / columns)))
+        w, h = width / columns, height / rows
+        score = abs(math.log(columns * rows / parts)) * 4 + abs(math.log(w / h))
+        if score < best_score:
+            best, best_score = (columns, rows), score
+    return best
+
+
+def _ranges(samples: int, parts: int) -> list[tuple[int, int]]:
+    parts = max(1, min(parts, samples))
+    edges = [samples * i // parts for i in range(parts + 1)]
+    return list(itertools.pairwise(edges))
+
+
+def plan_render(
+    contract: RenderContract,
+    frames: Sequence[int],
+    cost: RenderCost,
+    policy: PlanPolicy,
+    *,
+    sample_ranges: int | None = None,
+) -> list[RenderTile]:
+    """Tiles that cover each pixel, sample and frame exactly once, in the order in which they should be leased.
+
+    Frames are cut in space (nearly square tiles), then, where space cannot be cut enough or the client asks for it
+    with `sample_ranges`, in sample ranges. Frames that are shorter than a tile should be are leased in runs. The
+    lane `whole` is never cut: EEVEE, path guiding and Freestyle render another picture in pieces.
+    """
+    window = contract.rect
+    frame_seconds = cost.frame_seconds(window.area, contract.samples)
+    target = policy.seconds(frame_seconds * len(frames), cost.cell_seconds)
+    frame_bytes = contract.result_bytes(window)
+    full = (0, contract.samples)
+    if contract.lane is Lane.WHOLE:
+        return [RenderTile(frames=(frame,), rect=window, samples=full) for frame in frames]
+    by_bytes = math.ceil(frame_bytes / policy.max_tile_bytes)
+    # A cut frame is prepared by every node that gets a piece: cut only what is long beside its preparation.
+    by_time = 1 if frame_seconds <= 1.5 * target else round((frame_seconds - cost.sync_seconds) / target)
+    parts = max(1, by_bytes, by_time)
+    columns, rows = _grid(window.width, window.height, parts, policy.min_side)
+    while columns * rows < by_bytes:  # the size of an upload is a limit, the side of a tile only a wish
+        columns, rows = (columns * 2, rows) if window.width / columns > window.height / rows else (columns, rows * 2)
+    ranges = [full]
+    if contract.sample_split and not contract.adaptive:
+        wanted = sample_ranges if sample_ranges is not None else min(8, round(parts / (columns * rows)))
+        ranges = _ranges(contract.samples, wanted)
+    if columns * rows == 1 and len(ranges) == 1 and len(frames) > 1:
+        run = max(1, min(int(target / frame_seconds), policy.max_tile_bytes // frame_bytes))
+        return [
+            RenderTile(frames=tuple(frames[i : i + run]), rect=window, samples=full) for i in range(0, len(frames), run)
+        ]
+    rects = list(window.split(columns, rows))
+    return [
+        RenderTile(frames=(frame,), rect=rect, samples=samples)
+        for frame in frames
+        for samples in ranges
+        for rect in rects
+    ]
+
+
+def plan_infer(contract: InferContract, items: int, cost: InferCost, policy: PlanPolicy) -> list[InferTile]:
+    """Runs of items, a multiple of the micro-batch each (but for the last), covering the batch once."""
+    target = policy.seconds(items * cost.item_seconds, cost.cell_seconds)
+    run = min(round(target / cost.item_seconds), policy.max_tile_bytes // contract.item_bytes, items)
+    run = max(1, run // contract.micro_batch) * contract.micro_batch
+    return [InferTile(first=i, count=min(run, items - i)) for i in range(0, items, run)]
+
+
+def tile_seconds(
+    tile: RenderTile | InferTile, contract: RenderContract | InferContract, cost: RenderCost | InferCost
+) -> float:
+    """Expected seconds of a tile at benchmark score 1.0: its share of the work, by which the price is divided too.
+
+    A frame's preparation counts in proportion to the tile's share of the frame: who renders more pieces prepares
+    once, and the sum over the tiles of a frame is the frame.
+    """
+    if isinstance(tile, InferTile):
+        assert isinstance(cost, InferCost)
+        return tile.count * cost.item_seconds
+    assert isinstance(cost, RenderCost) and isinstance(contract, RenderContract)
+    share = tile.area.area / contract.rect.area * (tile.samples[1] - tile.samples[0]) / contract.samples
+    return len(tile.frames) * share * cost.frame_seconds(contract.rect.area, contract.samples)

@@ -1,0 +1,415 @@
+"""The messages of the HTTP API, version 1. docs/node-protocol.md says call by call what happens and what comes next.
+
+Bodies are JSON but for blob bytes. Unknown fields are refused, so that a typing error is an answer and not a surprise.
+Times are Unix seconds, amounts are strings of decimal digits in units of 10^-18 KILN.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from jobs.contract import Contract, Lane
+from jobs.manifest import Asset, Manifest, Sha256
+from jobs.spec import JobSpec
+from jobs.states import JobKind, JobState, Verdict, WorkKind
+from jobs.tiles import Tile
+
+__all__ = [
+    "PROTOCOL", "AcceptJob", "AuditCells", "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest", "Commit",
+    "Committed", "Complete", "Completed", "CreateJob", "Error", "Fail", "Heartbeat", "HeartbeatReply", "Info",
+    "JobView", "LeaseOffer", "Login", "NodeView", "Nonce", "NonceRequest", "OutputView", "PermitSignature",
+    "Quote", "ReceiptView", "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session",
+    "SettlementView", "TileView", "Units",
+]  # fmt: skip
+
+PROTOCOL = 1
+"""Version of this API; in every path (/v1) and in every registration."""
+
+
+def _units(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+
+
+Units = Annotated[int, BeforeValidator(_units), PlainSerializer(str, return_type=str, when_used="json"), Field(ge=0)]
+"""An amount in 10^-18 KILN; a string in JSON, since it does not fit a JavaScript number."""
+Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
+Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+Signature = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{130}$")]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Error(_Wire):
+    """The body of every answer with a status of 400 or above."""
+
+    code: str
+    """Stable machine word, such as `lease_lost`."""
+    message: str
+    """One line for people: what was wrong, where, what to do."""
+
+
+class ChainInfo(_Wire):
+    """The chain on which jobs are paid."""
+
+    chain_id: int
+    token: Address
+    token_name: str
+    escrow: Address
+    distributor: Address
+    rpc_url: str | None
+    """Where anyone may read it; None where the operator keeps it private."""
+
+
+class Info(_Wire):
+    protocol: int
+    version: str
+    origin: str
+    """What sign-in messages must name."""
+    chain: ChainInfo | None
+    """None while the chain cannot be reached."""
+    kiln_per_usd: str
+    fee_bps: int
+    nodes_online: int
+    max_chunk_bytes: int
+
+
+class NonceRequest(_Wire):
+    address: Address
+
+
+class Nonce(_Wire):
+    """A sign-in message to be signed (EIP-191) as it stands; good once, until `expires_at`."""
+
+    message: str
+    expires_at: float
+
+
+class Login(_Wire):
+    address: Address
+    message: str = Field(max_length=2000)
+    signature: Signature
+
+
+class Session(_Wire):
+    token: str
+    expires_at: float
+    trusted: bool
+    """The address is one of the coordinator's own workers."""
+
+
+class BlobQuery(_Wire):
+    sha256: Sha256
+    size: int = Field(ge=0, le=1 << 40)
+
+
+class BlobsMissing(_Wire):
+    """Request: what the client has. Answer: the subset that the coordinator still needs."""
+
+    blobs: tuple[BlobQuery, ...] = Field(max_length=10_000)
+
+
+class CreateJob(_Wire):
+    spec: JobSpec
+    manifest: Manifest
+    idempotency_key: str = Field(min_length=8, max_length=100)
+    """The same key from the same account gives the same job, however often it is sent."""
+
+
+class Quote(_Wire):
+    """The price, known before; nothing is charged until it is accepted."""
+
+    price_usd: str
+    price: Units
+    """What it will cost if every tile takes the expected time."""
+    cap_usd: str
+    cap: Units
+    """What is escrowed; never charged more."""
+    kiln_hours: float
+    usd_per_kiln_hour: float
+    expected_seconds: float
+    tiles: int
+    cells: int
+    probes_per_tile: int
+    audit_share: float
+    """Expected cost of the proof as a share of the work."""
+    lane: Lane
+    proven: str
+    """In words, what is proven about each tile."""
+    warnings: tuple[str, ...] = ()
+    expires_at: float
+
+
+class PermitSignature(_Wire):
+    """An EIP-2612 permit of the client for the escrow."""
+
+    value: Units
+    nonce: int
+    deadline: int
+    signature: Signature
+
+
+class AcceptJob(_Wire):
+    """The client's signed order (jobs.typed_data.order_message), and how the escrow may take the tokens."""
+
+    cap: Units
+    deadline: int
+    order_signature: Signature
+    permit: PermitSignature | None = None
+
+
+class Rejection(_Wire):
+    """A tile of a node that was not taken, and why."""
+
+    node: Address
+    tile: int
+    attempt: int
+    reason: str
+    evidence: dict[str, Any] = {}
+
+
+class SettlementView(_Wire):
+    price: Units
+    burned: Units
+    fee: Units
+    refund: Units
+    receipt_root: str
+    open_tx: str | None = None
+    propose_tx: str | None = None
+    settlement_tx: str | None = None
+    epoch: int | None = None
+    reward_root: str | None = None
+    reward_tx: str | None = None
+
+
+class RewardView(_Wire):
+    node: Address
+    amount: Units
+
+
+class JobView(_Wire):
+    id: str
+    kind: JobKind
+    name: str
+    state: JobState
+    paused: bool = False
+    error: str | None = None
+    error_code: str | None = None
+    created_at: float
+    deadline: float | None = None
+    """When the job ends, refunded for what is not done; None until it is accepted."""
+    quote: Quote | None = None
+    description: dict[str, Any] | None = None
+    tiles: int = 0
+    tiles_passed: int = 0
+    cells: int = 0
+    cells_audited: int = 0
+    progress: float = 0
+    """Share of the work that is done, 0..1, running tiles counted by their own progress."""
+    eta_seconds: float | None = None
+    compute_seconds: float = 0
+    audit_seconds: float = 0
+    rejections: tuple[Rejection, ...] = ()
+    settlement: SettlementView | None = None
+    rewards: tuple[RewardView, ...] = ()
+    waiting_for: str | None = None
+    """In words, what the job waits for, such as a node that fits."""
+
+
+class TileView(_Wire):
+    index: int
+    tile: Tile
+    state: str
+    node: Address | None
+    attempts: int
+    lane: Lane | None
+    verdict: Verdict | None
+    price: Units
+    progress: float
+    seconds: float | None
+
+
+class OutputView(_Wire):
+    """One delivered file."""
+
+    path: str
+    kind: str
+    """image, exr, file_output, predictions, preview, reference."""
+    frame: int | None
+    sha256: Sha256
+    size: int
+
+
+class ReceiptView(_Wire):
+    """The signed statement that a tile passed, and all that is needed to check it again."""
+
+    job: str
+    tile: int
+    attempt: int
+    node: Address
+    commitment: Hex32
+    price: Units
+    signature: Signature
+    leaf: Hex32
+    proof: tuple[Hex32, ...] | None
+    """Path to the job's receipt root; None until the job is settled."""
+    lease: str
+    fencing_token: int
+    node_signature: Signature
+    """The node's own signature of its commitment."""
+    secret: Hex32 | None
+    """What the challenge was drawn with; its hash went out with the lease. None until the job is settled."""
+    secret_hash: Hex32
+    cells: tuple[int, ...]
+    """The cells that were audited."""
+    lane: Lane
+    numerics_class: str
+    auditor: Address | None
+    spec: Tile
+    result: Sha256
+    """Blob of the raw result (uncompressed bytes hash to the commitment)."""
+
+
+class RuntimeClass(_Wire):
+    """One runtime on one device, and the numerics class that its canary measured."""
+
+    runtime: str
+    version: str
+    device: str
+    """CPU, CUDA, OPTIX, HIP, METAL, ONEAPI, or an execution provider."""
+    numerics_class: str = Field(max_length=200)
+    score: float = Field(gt=0, le=10_000)
+    """Benchmark score; 1.0 does one kiln-hour of work an hour."""
+
+
+class RegisterNode(_Wire):
+    protocol: int
+    agent_version: str = Field(max_length=100)
+    name: str = Field(default="", max_length=100)
+    owner: Address | None = None
+    """Who earns and answers for it; None: the node's own address."""
+    hardware: dict[str, Any] = {}
+    sandboxed: bool
+    runtimes: tuple[RuntimeClass, ...] = Field(min_length=1, max_length=64)
+    memory_bytes: int = Field(ge=0)
+    ask_usd_per_kiln_hour: float = Field(gt=0, le=1e6)
+    region: str = Field(default="", max_length=100)
+
+
+class NodeView(_Wire):
+    address: Address
+    owner: Address
+    name: str
+    trusted: bool
+    online: bool
+    sandboxed: bool
+    runtimes: tuple[RuntimeClass, ...]
+    ask_usd_per_kiln_hour: float
+    region: str
+    tiles_accepted: int
+    tiles_rejected: int
+    earned: Units
+    suspended: str | None
+    """Why it gets no paid work, or None."""
+
+
+class ClaimRequest(_Wire):
+    """A free device asks for work; answered at once when there is some, else held for up to `wait_seconds`."""
+
+    kinds: tuple[WorkKind, ...] = (WorkKind.TILE,)
+    """Kinds other than `tile` are given to trusted workers only."""
+    runtimes: tuple[str, ...]
+    """Numerics classes of this device, as registered."""
+    warm: tuple[str, ...] = Field(default=(), max_length=16)
+    """Jobs whose files are loaded here, the warmest first: they are preferred."""
+    wait_seconds: float = Field(default=20, ge=0, le=30)
+
+
+class AuditCells(_Wire):
+    """Which cells of a tile are to be redone; what was claimed is never shown."""
+
+    tile: Tile
+    cells: tuple[int, ...] = Field(min_length=1)
+
+
+class LeaseOffer(_Wire):
+    """A lease. `contract`, `tile` and `audit` are there where the kind of work has them (docs/node-protocol.md)."""
+
+    id: str
+    token: int
+    """Fencing token: grows with each lease of the same work; whoever comes with an older one is turned away."""
+    kind: WorkKind
+    job: str
+    job_kind: JobKind
+    expires_at: float
+    expected_seconds: float
+    heartbeat_seconds: float
+    secret_hash: Hex32
+    domain: dict[str, Any]
+    """EIP-712 domain for the commitment: chain_id, escrow."""
+    main: str
+    assets: tuple[Asset, ...]
+    contract: Contract | None = None
+    tile: Tile | None = None
+    audit: AuditCells | None = None
+    params: dict[str, Any] = {}
+    """describe: overrides; reference: frame, width, height, samples; assemble: frame, parts, output."""
+
+
+class Heartbeat(_Wire):
+    token: int
+    progress: float = Field(ge=0, le=1)
+    detail: str = Field(default="", max_length=200)
+
+
+class HeartbeatReply(_Wire):
+    cancel: bool
+    """Stop: the job ended or another was first. Nothing more is to be sent for this lease."""
+    expires_at: float
+
+
+class Commit(_Wire):
+    token: int
+    root: Hex32
+    cells: int = Field(ge=1)
+    signature: Signature
+    numerics_class: str = Field(max_length=200)
+    seconds: float = Field(ge=0)
+    """Time the work took, by the worker's clock."""
+
+
+class Committed(_Wire):
+    """The coordinator's acknowledgement that this commitment was the first for its token."""
+
+    root: Hex32
+
+
+class Complete(_Wire):
+    """All that belongs to the lease is uploaded."""
+
+    token: int
+    blobs: tuple[Asset, ...] = Field(default=(), max_length=100_000)
+    """Tiles and audits: exactly one, the raw result, zstd-compressed. Others: every file, by its path."""
+    result: dict[str, Any] = {}
+    """describe, reference, assemble: the runner's answer."""
+    seconds: float = Field(ge=0)
+
+
+class Completed(_Wire):
+    state: str
+
+
+class Fail(_Wire):
+    token: int
+    code: str = Field(max_length=100)
+    message: str = Field(max_length=2000)
+    scene_fault: bool = False
+    """The worker holds the scene or model responsible; believed only from a trusted worker."""
+    log: str = Field(default="", max_length=20_000)
+
+
+class Release(_Wire):
+    token: int
