@@ -1,0 +1,163 @@
+"""Turns what a chain answers on failure into the errors of ``contracts.errors``, in plain words."""
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import requests
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+from eth_utils.abi import function_signature_to_4byte_selector
+from web3.exceptions import (
+    BadFunctionCallOutput,
+    ContractLogicError,
+    ProviderConnectionError,
+    RequestTimedOut,
+    TooManyRequests,
+    Web3RPCError,
+)
+
+from contracts.artifacts import errors_abi
+from contracts.errors import (
+    ChainError,
+    ChainUnavailable,
+    NonceUsed,
+    NotDeployed,
+    NotEnoughGasMoney,
+    Reverted,
+    TransactionRefused,
+)
+
+__all__ = ["decode_revert", "translated"]
+
+KILN = 10**18
+_STATES = ("never opened", "open", "proposed", "finalized", "refunded")
+_BUILTIN = {
+    bytes.fromhex("08c379a0"): ("Error", ("reason",), ("string",)),
+    bytes.fromhex("4e487b71"): ("Panic", ("code",), ("uint256",)),
+}
+
+
+def decode_revert(data: bytes) -> Reverted:
+    """The error that a contract reverted with, from its ABI-encoded return data (empty if it gave none)."""
+    name, names, types = _by_selector().get(data[:4], ("", (), ()))
+    if not name:
+        reason = f"0x{data.hex()}" if data else "no reason"
+        return Reverted("", {}, f"a contract refused the call and gave {reason}")
+    try:
+        arguments = dict(zip(names, decode(types, data[4:]), strict=True))
+    except DecodingError:
+        return Reverted(name, {}, f"a contract refused the call: {name}")
+    sentence = _SENTENCES.get(name)
+    if sentence is not None:
+        return Reverted(name, arguments, sentence(arguments))
+    details = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    return Reverted(name, arguments, f"a contract refused the call: {name}({details})")
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Raises every failure of the calls inside as a ChainError; ``url`` is named where nothing answers."""
+    try:
+        yield
+    except ContractLogicError as error:
+        raise decode_revert(_revert_data(error.data)) from error
+    except Web3RPCError as error:
+        raise _from_rpc(error) from error
+    except BadFunctionCallOutput as error:
+        raise NotDeployed(
+            f"a contract at {url} does not answer as ours does: the chain was begun anew, or the addresses are "
+            "another chain's; deploy again"
+        ) from error
+    except (requests.RequestException, ProviderConnectionError, RequestTimedOut, TooManyRequests, OSError) as error:
+        raise ChainUnavailable(
+            f"no answer from the chain at {url} ({type(error).__name__}): start it (`kilnet up` does), or check the "
+            "RPC address"
+        ) from error
+
+
+def _from_rpc(error: Web3RPCError) -> ChainError:
+    reply: Any = error.rpc_response or {}
+    details = reply.get("error", {}) if isinstance(reply, dict) else {}
+    message = str(details.get("message", error))
+    lower = message.lower()
+    if "nonce too low" in lower:
+        return NonceUsed("another transaction of this sender was mined with that nonce: look at the state, then retry")
+    if "insufficient funds" in lower:
+        return NotEnoughGasMoney("the sender has too few of the chain's own coins for gas: send it some")
+    if "revert" in lower:
+        return decode_revert(_revert_data(details.get("data")))
+    return TransactionRefused(f"the chain refused the request: {' '.join(message.split())[:300]}")
+
+
+def _revert_data(data: Any) -> bytes:
+    if isinstance(data, dict):
+        data = data.get("data")
+    if isinstance(data, str) and data.startswith("0x"):
+        return bytes.fromhex(data[2:])
+    return b""
+
+
+@functools.cache
+def _by_selector() -> dict[bytes, tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    table: dict[bytes, tuple[str, tuple[str, ...], tuple[str, ...]]] = dict(_BUILTIN)
+    for entry in errors_abi():
+        names = tuple(str(item["name"]) for item in entry["inputs"])
+        types = tuple(str(item["type"]) for item in entry["inputs"])
+        selector = function_signature_to_4byte_selector(f"{entry['name']}({','.join(types)})")
+        table[selector] = (entry["name"], names, types)
+    return table
+
+
+def _kiln(amount: int) -> str:
+    return f"{amount / KILN:.6f}".rstrip("0").rstrip(".") + " KILN"
+
+
+def _job(arguments: dict[str, Any]) -> str:
+    return f"job 0x{arguments['job'].hex()}"
+
+
+_SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "WrongState": lambda a: f"{_job(a)} is {_STATES[a['actual']]}, and this needs one that is {_STATES[a['expected']]}",
+    "JobExists": lambda a: f"{_job(a)} was opened before: ask for a new quote",
+    "InvalidCap": lambda a: f"a cap of {_kiln(a['cap'])} cannot be escrowed: it has to be above 0",
+    "InvalidDeadline": lambda a: (
+        f"the deadline {a['deadline']} is not between now ({a['time']}) and 366 days from now: ask for a new quote"
+    ),
+    "InvalidOrderSignature": lambda a: (
+        f"the order is not signed by {a['client']} for this contract on this chain: sign it again"
+    ),
+    "InsufficientAllowance": lambda a: (
+        f"{a['client']} allows the escrow {_kiln(a['allowed'])} and the cap is {_kiln(a['cap'])}: sign a new permit"
+    ),
+    "PriceAboveCap": lambda a: f"the price {_kiln(a['price'])} is above the cap {_kiln(a['cap'])}",
+    "ReceiptsMissing": lambda _: "a root comes with receipts, receipts with a root, and a price with both",
+    "ProposalTooLate": lambda _: "deadline and grace are over: the job can only be refunded",
+    "WindowOpen": lambda a: f"the challenge window is open for another {a['end'] - a['time']} s: finalize after that",
+    "RefundTooEarly": lambda a: f"the coordinator has another {a['last'] - a['time']} s: refund after that",
+    "EnforcedPause": lambda _: "the intake of new jobs is paused: try again later",
+    "ERC20InsufficientBalance": lambda a: (
+        f"{a['sender']} has {_kiln(a['balance'])} and needs {_kiln(a['needed'])}: get more KILN, or lower the cap"
+    ),
+    "ERC20InsufficientAllowance": lambda a: (
+        f"{a['spender']} is allowed {_kiln(a['allowance'])}, not {_kiln(a['needed'])}"
+    ),
+    "ERC20ExceededCap": lambda a: f"minting would take the supply above its cap of {_kiln(a['cap'])}",
+    "ERC2612ExpiredSignature": lambda a: f"the permit expired at {a['deadline']} (unix time): sign a new one",
+    "ERC2612InvalidSigner": lambda a: (
+        f"the permit is not signed by {a['owner']} with its present nonce for this chain: sign a new one"
+    ),
+    "AccessControlUnauthorizedAccount": lambda a: f"{a['account']} does not have the role that this call needs",
+    "WrongEpoch": lambda a: f"epoch {a['epoch']} cannot be posted: the next one is {a['expected']}",
+    "RootStillPending": lambda a: (
+        f"the root of epoch {a['epoch']} can still be vetoed, until {a['activeAt']} (unix time)"
+    ),
+    "TotalDecreased": lambda a: f"rewards never shrink: {_kiln(a['total'])} after {_kiln(a['previous'])}",
+    "TotalAboveBurned": lambda a: (
+        f"rewards of {_kiln(a['total'])} are above {_kiln(a['limit'])}, which is 95% of what jobs have burned"
+    ),
+    "InvalidProof": lambda a: f"{a['account']} has no {_kiln(a['cumulative'])} in the active root: fetch a fresh proof",
+    "NothingToClaim": lambda a: f"{a['account']} has claimed all it has earned so far: {_kiln(a['claimed'])}",
+    "ClaimsAboveTotal": lambda a: f"the root's claims exceed its total of {_kiln(a['total'])}: tell the coordinator",
+}
