@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: The kilnet authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tiles and cells: rectangles of a frame, rendered raw.
+
+Results are little-endian float32, planar (C, H, W), row 0 at the top, the contract's channels in the contract's order;
+a file is exactly 4*C*H*W bytes for each rectangle.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import exr, protocol
+from .errors import RunnerError, request_error
+from .scene import EEVEE, Rect, Scene, check_rect, with_guard
+from .session import Array, Session
+
+UNREPEATABLE = ("Render Time", "Debug Sample Count")
+"""Passes that differ from run to run, or between a block and its frame: never part of a contract."""
+
+
+def peak_rss() -> int:
+    """The most resident memory this process has had, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def out_path(session: Session, request: dict[str, Any], key: str = "out") -> Path:
+    """A result's place: a plain name in the scratch folder."""
+    name = request.get(key)
+    if not isinstance(name, str) or not name or Path(name).name != name or name.startswith("."):
+        raise request_error(f'"{key}" must be a plain file name; it is put into the scratch folder.')
+    return session.scratch / name
+
+
+def set_sample_range(scene: Scene, contract: dict[str, Any], samples: Any) -> tuple[int, int]:
+    """Restrict rendering to samples [s0, s1) of the contract's count. Raises `bad_request` where that cannot merge."""
+    total = int(contract["samples"])
+    s0, s1 = (0, total) if samples is None else (int(samples[0]), int(samples[1]))
+    if not 0 <= s0 < s1 <= total:
+        raise request_error(f"The sample range {[s0, s1]} is empty or leaves [0, {total}].")
+    part = (s0, s1) != (0, total)
+    if contract["engine"] != "CYCLES" or contract.get("adaptive"):
+        if part:
+            raise request_error("Adaptive sampling and engines other than Cycles render all samples at once.")
+        return s0, s1
+    cycles = scene.cycles
+    cycles.use_sample_subset = part
+    cycles.sample_offset, cycles.sample_subset_length = (s0, s1 - s0) if part else (0, total)
+    return s0, s1
+
+
+def crop(planes: exr.Planes, channels: list[str], rendered: Rect, rect: Rect) -> Array:
+    """The contract's channels of `rect`, (C, H, W) float32, out of what was rendered with its guard band."""
+    absent = [name for name in channels if name not in planes]
+    if absent:
+        raise RunnerError("contract_mismatch", f"The render has no channel {', '.join(absent[:4])}.")
+    rows = slice(rect[1] - rendered[1], rect[3] - rendered[1])
+    columns = slice(rect[0] - rendered[0], rect[2] - rendered[0])
+    return np.stack([planes[name][rows, columns] for name in channels]).astype("<f4", copy=False)
+
+
+def rectangle(session: Session, scene: Scene, contract: dict[str, Any], rect: Rect) -> Array:
+    """One rectangle of the prepared frame, (C, H, W); the guard band is rendered and cut away."""
+    window: Rect = tuple(contract["window"])
+    rendered = with_guard(rect, int(contract["guard"]), window)
+    if contract["engine"] in EEVEE or scene.render.use_freestyle:  # neither repeats in any part of its frame
+        rendered = window
+    return crop(session.render(scene, rendered), contract["channels"], rendered, rect)
+
+
+def _result(session: Session, out: Path, started: float, nonfinite: int) -> dict[str, Any]:
+    return {
+        "file": out.name,
+        "bytes": out.stat().st_size,
+        "seconds": round(time.perf_counter() - started, 4),
+        "load_seconds": round(session.load_seconds, 4),
+        "sync_seconds": round(protocol.current().sync_seconds, 4),
+        "peak_rss": peak_rss(),
+        "nonfinite": nonfinite,
+    }
+
+
+def render_tile(session: Session, request: dict[str, Any]) -> dict[str, Any]:
+    """`{blend, contract, frame, rect, samples?, out}` -> one raw file."""
+    started = time.perf_counter()
+    contract, out = request["contract"], out_path(session, request)
+    scene = session.prepare(request["blend"], contract, request["frame"])
+    rect = check_rect(request["rect"], tuple(contract["window"]))
+    set_sample_range(scene, contract, request.get("samples"))
+    planes = rectangle(session, scene, contract, rect)
+    planes.tofile(out)
+    return _result(session, out, started, int(np.count_nonzero(~np.isfinite(planes))))
+
+
+def render_cells(session: Session, request: dict[str, Any]) -> dict[str, Any]:
+    """`{blend, contract, frame, rects, samples?, out}` -> one raw file, the rectangles' planes one after the other."""
+    started = time.perf_counter()
+    contract, out = request["contract"], out_path(session, request)
+    scene = session.prepare(request["blend"], contract, request["frame"])
+    window: Rect = tuple(contract["window"])
+    rects = [check_rect(rect, window) for rect in request["rects"]]
+    set_sample_range(scene, contract, request.get("samples"))
+    seconds, nonfinite = [], 0
+    with out.open("wb") as f:
+        for i, rect in enumerate(rects):
+            cell_started = time.perf_counter()
+            protocol.current().step(i / len(rects), 1 / len(rects))
+            planes = rectangle(session, scene, contract, rect)
+            f.write(planes.tobytes())
+            nonfinite += int(np.count_nonzero(~np.isfinite(planes)))
+            seconds.append(round(time.perf_counter() - cell_started, 5))
+    return _result(session, out, started, nonfinite) | {"cell_seconds": seconds}
