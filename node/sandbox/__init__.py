@@ -11,9 +11,9 @@ What holds when:
 |---|---|---|
 | files, network, processes of the host out of sight | mount, net, pid, ipc, uts, user namespaces | always |
 | open files, file size, core files, CPU seconds | rlimits inside | always, per process |
-| processes and threads | RLIMIT_NPROC inside, and the watchdog | the kernel exempts root: there the watchdog alone |
+| processes and threads | RLIMIT_NPROC inside and the watchdog | root is exempt from the first |
 | memory of one process | RLIMIT_DATA, a quarter above the limit | always; RLIMIT_AS would break GPU drivers |
-| memory of all processes | the watchdog of `node.runner_process`, 5 looks a second | while the node lives, as the sandbox |
+| memory of all processes | watchdog of `node.runner_process`, 5 looks a second | while the node (and sandbox) lives |
 | /tmp, /dev/shm | size of their tmpfs | always |
 | scratch: bytes and files | the watchdog, once a second | as above |
 

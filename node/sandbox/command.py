@@ -30,8 +30,8 @@ SYSTEM_PATHS = (
     "/etc/alternatives",
     "/usr/bin/prlimit",
 )
-"""All that is shared of the operating system: libraries, fonts, the loader's cache. Never /etc, /run, /var or a home."""
-"""All that is shared of the system: libraries, fonts, the loader's cache. Never /etc, /run, /var or a home whole."""
+"""All that is shared of the system: libraries, fonts, the loader's cache. Never /etc, /run, /var or a home."""
+
 _DRIVER_PATHS = (
     "/sys/bus/pci",
     "/sys/class/drm",
