@@ -40,7 +40,8 @@ Signature = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{130}$")]
 
 
 class _Wire(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    # JSON has no NaN or infinity, Python's reader lets them in, and no limit holds them.
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Error(_Wire):

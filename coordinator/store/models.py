@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 __all__ = [
-    "Account", "Base", "Blob", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease", "Node", "Output",
+    "Account", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease", "Node", "Output",
     "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Work",
 ]  # fmt: skip
 
@@ -80,7 +80,18 @@ class Blob(Base):
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     size: Mapped[int] = mapped_column()
     owner: Mapped[str] = mapped_column(String(42), index=True)
-    """Who uploaded it first; its bytes count towards that account's quota."""
+    """Who uploaded it first."""
+    created_at: Mapped[float]
+
+
+class BlobHolder(Base):
+    """Who has uploaded all bytes of a blob. Knowing a hash is not having the file: a job may only name what its owner
+    holds, or a hash seen somewhere would open another account's scene. Its bytes count towards the account's quota."""
+
+    __tablename__ = "blob_holders"
+
+    sha256: Mapped[str] = mapped_column(ForeignKey("blobs.sha256", ondelete="CASCADE"), primary_key=True)
+    address: Mapped[str] = mapped_column(String(42), primary_key=True, index=True)
     created_at: Mapped[float]
 
 
