@@ -92,5 +92,8 @@ def split_price(escrow: int, price: int) -> Split:
 
 
 def reward_units(price: int) -> int:
-    """Units that a receipt of this price earns its node: 0.95 x what the tile burned, rounded down."""
-    return (price - price * FEE_BPS // 10_000) * REWARD_BPS // 10_000
+    """Units that a receipt of this price earns its node: 0.95 x what the tile burned, rounded down once.
+
+    Rounding once keeps the sum over any receipts at or below 0.95 x what their job burned, which the contract checks.
+    """
+    return price * (10_000 - FEE_BPS) * REWARD_BPS // 100_000_000
