@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import Any
 
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from coordinator.events.publish import WAKE, current, job_topic
+from coordinator.store.database import on_commit
 from coordinator.store.models import Event
 
 __all__ = ["record", "wake", "wake_after_commit"]
@@ -40,21 +41,14 @@ def wake(kind: str = "") -> None:
 
 
 def _hint(session: Session, topic: str) -> None:
-    session.info.setdefault(_HINTS, set()).add(topic)
+    topics: set[str] | None = session.info.get(_HINTS)
+    if topics is None:
+        topics = session.info[_HINTS] = set()
+        on_commit(session, functools.partial(_send, topics))
+    topics.add(topic)
 
 
-@event.listens_for(Session, "after_commit")
-def _send(session: Session) -> None:
-    # A savepoint's commit is announced the same way, but shows nobody anything yet.
-    if session.in_nested_transaction():
-        return
-    topics = session.info.pop(_HINTS, None)
-    publisher = current() if topics else None
+def _send(topics: set[str]) -> None:
+    publisher = current()
     if publisher is not None:
         publisher.send(sorted(topics))
-
-
-@event.listens_for(Session, "after_rollback")
-def _forget(session: Session) -> None:
-    if not session.in_nested_transaction():
-        session.info.pop(_HINTS, None)
