@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 __all__ = [
-    "Account", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease", "Node", "Output",
-    "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Work",
+    "Account", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease", "Node",
+    "Output", "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Work",
 ]  # fmt: skip
 
 
@@ -24,15 +24,21 @@ class Amount(TypeDecorator[int]):
     impl = String(78)
     cache_ok = True
 
-    def process_bind_param(self, value: int | None, dialect: object) -> str | None:
+    def process_bind_param(self, value: int | None, _dialect: object) -> str | None:
         return None if value is None else f"{value:078d}"
 
-    def process_result_value(self, value: str | None, dialect: object) -> int | None:
+    def process_result_value(self, value: str | None, _dialect: object) -> int | None:
         return None if value is None else int(value)
 
 
 class Base(DeclarativeBase):
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, bytes: LargeBinary}  # noqa: RUF012
+    type_annotation_map = {  # noqa: RUF012
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
+        bytes: LargeBinary,
+        # Sizes in bytes pass 2^31; SQLite counts up INTEGER keys only, which have 64 bits there.
+        int: BigInteger().with_variant(Integer(), "sqlite"),
+    }
 
 
 class Account(Base):
