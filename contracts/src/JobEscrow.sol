@@ -80,9 +80,8 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
     bytes32 public constant JOB_ORDER_TYPEHASH =
         keccak256("JobOrder(bytes32 job,address client,uint256 cap,uint64 deadline)");
     /// @notice EIP-712 type hash of Receipt.
-    bytes32 public constant RECEIPT_TYPEHASH = keccak256(
-        "Receipt(bytes32 job,uint64 tile,uint64 attempt,address node,bytes32 commitment,uint256 price)"
-    );
+    bytes32 public constant RECEIPT_TYPEHASH =
+        keccak256("Receipt(bytes32 job,uint64 tile,uint64 attempt,address node,bytes32 commitment,uint256 price)");
     /// @notice Longest time between opening and deadline, in seconds: a slip of the pen must not lock money for ever.
     uint64 public constant MAX_DURATION = 366 days;
     /// @notice Largest fee that can be deployed, in 1/10000.
@@ -156,7 +155,9 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
         uint40 challengeWindow_,
         uint40 grace_
     ) EIP712("kilnet", "1") {
-        if (address(token_) == address(0) || treasury_ == address(0) || admin == address(0)) revert ZeroAddress();
+        if (address(token_) == address(0) || treasury_ == address(0) || admin == address(0)) {
+            revert ZeroAddress();
+        }
         if (feeBps_ > MAX_FEE_BPS) revert FeeTooHigh(feeBps_);
         token = token_;
         treasury = treasury_;
@@ -182,18 +183,19 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
     /// @param order What the client signed.
     /// @param signature The client's EIP-712 signature of it: an account's, or by ERC-1271 a contract's.
     /// @param permit An EIP-2612 permit of the client for this contract, or one with deadline 0 to use none.
-    function openFor(
-        JobOrder calldata order,
-        bytes calldata signature,
-        Permit calldata permit
-    ) external whenNotPaused nonReentrant {
+    function openFor(JobOrder calldata order, bytes calldata signature, Permit calldata permit)
+        external
+        whenNotPaused
+        nonReentrant
+    {
         if (!SignatureChecker.isValidSignatureNowCalldata(order.client, orderDigest(order), signature)) {
             revert InvalidOrderSignature(order.client);
         }
         if (permit.deadline != 0) {
             try token.permit(
                 order.client, address(this), permit.value, permit.deadline, permit.v, permit.r, permit.s
-            ) {} catch {}
+            ) {}
+                catch {}
         }
         _open(order.job, order.client, order.cap, order.deadline);
     }
@@ -205,12 +207,10 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
     /// @param price Sum of the receipts' prices, at most the cap, in the smallest unit.
     /// @param receiptRoot Merkle root over `receiptLeaf` of every receipt; 0 where there is none.
     /// @param receiptCount How many receipts.
-    function propose(
-        bytes32 job,
-        uint256 price,
-        bytes32 receiptRoot,
-        uint64 receiptCount
-    ) external onlyRole(COORDINATOR_ROLE) {
+    function propose(bytes32 job, uint256 price, bytes32 receiptRoot, uint64 receiptCount)
+        external
+        onlyRole(COORDINATOR_ROLE)
+    {
         Escrow storage escrow = _expect(job, State.Open);
         uint256 last = uint256(escrow.deadline) + grace;
         if (block.timestamp > last) revert ProposalTooLate(block.timestamp, last);
@@ -288,9 +288,10 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
 
     /// @notice The digest that a client signs for an order.
     function orderDigest(JobOrder calldata order) public view returns (bytes32) {
-        return _hashTypedDataV4(
-            keccak256(abi.encode(JOB_ORDER_TYPEHASH, order.job, order.client, order.cap, order.deadline))
-        );
+        return
+            _hashTypedDataV4(
+                keccak256(abi.encode(JOB_ORDER_TYPEHASH, order.job, order.client, order.cap, order.deadline))
+            );
     }
 
     /// @notice The EIP-712 struct hash of a receipt.
@@ -323,15 +324,14 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
     /// @param receipt The receipt.
     /// @param signature 65 bytes (r, s, v).
     /// @param proof Siblings from the leaf up; pairs are hashed sorted.
-    function verifyReceipt(
-        Receipt calldata receipt,
-        bytes calldata signature,
-        bytes32[] calldata proof
-    ) external view returns (bool) {
+    function verifyReceipt(Receipt calldata receipt, bytes calldata signature, bytes32[] calldata proof)
+        external
+        view
+        returns (bool)
+    {
         Escrow storage escrow = _escrows[receipt.job];
         if (escrow.state != State.Proposed && escrow.state != State.Finalized) return false;
-        (address signer, ECDSA.RecoverError failure,) =
-            ECDSA.tryRecoverCalldata(receiptDigest(receipt), signature);
+        (address signer, ECDSA.RecoverError failure,) = ECDSA.tryRecoverCalldata(receiptDigest(receipt), signature);
         if (failure != ECDSA.RecoverError.NoError || !hasRole(RECEIPT_SIGNER_ROLE, signer)) return false;
         return MerkleProof.verifyCalldata(proof, escrow.receiptRoot, receiptLeaf(receipt));
     }

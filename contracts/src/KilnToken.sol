@@ -21,10 +21,7 @@ contract KilnToken is ERC20, ERC20Burnable, ERC20Capped, ERC20Permit, AccessCont
 
     /// @param cap_ Largest supply ever in circulation, in the smallest unit.
     /// @param admin Who grants and revokes roles.
-    constructor(
-        uint256 cap_,
-        address admin
-    ) ERC20("Kiln", "KILN") ERC20Capped(cap_) ERC20Permit("Kiln") {
+    constructor(uint256 cap_, address admin) ERC20("Kiln", "KILN") ERC20Capped(cap_) ERC20Permit("Kiln") {
         if (cap_ > type(uint96).max) revert CapTooLarge(cap_);
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
     }

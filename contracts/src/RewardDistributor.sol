@@ -135,11 +135,11 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
     /// @param cumulative All the account ever earned, as in the active root.
     /// @param proof Siblings from the leaf up; pairs are hashed sorted.
     /// @return amount What was minted.
-    function claim(
-        address account,
-        uint256 cumulative,
-        bytes32[] calldata proof
-    ) external nonReentrant returns (uint256 amount) {
+    function claim(address account, uint256 cumulative, bytes32[] calldata proof)
+        external
+        nonReentrant
+        returns (uint256 amount)
+    {
         amount = _claim(_promote(), account, cumulative, proof);
         if (amount == 0) revert NothingToClaim(account, claimed[account]);
     }
@@ -175,12 +175,10 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
         return keccak256(bytes.concat(keccak256(abi.encode(account, cumulative))));
     }
 
-    function _claim(
-        Epoch memory epoch,
-        address account,
-        uint256 cumulative,
-        bytes32[] calldata proof
-    ) private returns (uint256 amount) {
+    function _claim(Epoch memory epoch, address account, uint256 cumulative, bytes32[] calldata proof)
+        private
+        returns (uint256 amount)
+    {
         if (!MerkleProof.verifyCalldata(proof, epoch.root, rewardLeaf(account, cumulative))) {
             revert InvalidProof(account, cumulative);
         }

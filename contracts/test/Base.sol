@@ -19,9 +19,11 @@ interface Vm {
     function assertGt(uint256 a, uint256 b, string calldata why) external pure;
     function assume(bool condition) external pure;
     function chainId(uint256 id) external;
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function expectEmit() external;
     function expectRevert(bytes4 reason) external;
     function expectRevert(bytes calldata reason) external;
+    function getNonce(address account) external view returns (uint64);
     function prank(address sender) external;
     function serializeAddress(string calldata object, string calldata key, address value)
         external
@@ -38,9 +40,7 @@ interface Vm {
     function serializeString(string calldata object, string calldata key, string calldata value)
         external
         returns (string memory);
-    function serializeUint(string calldata object, string calldata key, uint256 value)
-        external
-        returns (string memory);
+    function serializeUint(string calldata object, string calldata key, uint256 value) external returns (string memory);
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function toString(uint256 value) external pure returns (string memory);
     function warp(uint256 time) external;

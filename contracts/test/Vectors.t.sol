@@ -39,9 +39,7 @@ contract VectorsTest is Base {
 
     function orderVector() private returns (string memory) {
         bytes32 digest = escrow.orderDigest(order());
-        vm.serializeString(
-            "order", "type", "JobOrder(bytes32 job,address client,uint256 cap,uint64 deadline)"
-        );
+        vm.serializeString("order", "type", "JobOrder(bytes32 job,address client,uint256 cap,uint64 deadline)");
         vm.serializeBytes32("order", "job", JOB);
         vm.serializeAddress("order", "client", client);
         vm.serializeString("order", "cap", vm.toString(CAP));

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {KilnToken} from "../src/KilnToken.sol";
+import {IBurnCounter, RewardDistributor} from "../src/RewardDistributor.sol";
+import {Base} from "./Base.sol";
+
+contract RewardDistributorTest is Base {
+    address private other = address(0x07E6);
+
+    function setUp() public override {
+        super.setUp();
+        settleJob(JOB, CAP); // burns 95, so that 90.25 may be minted
+    }
+
+    function test_RevertWhen_DeployedWrong() public {
+        vm.expectRevert(RewardDistributor.ZeroAddress.selector);
+        new RewardDistributor(KilnToken(address(0)), IBurnCounter(address(escrow)), address(this), 0);
+        vm.expectRevert(RewardDistributor.ZeroAddress.selector);
+        new RewardDistributor(token, IBurnCounter(address(0)), address(this), 0);
+        vm.expectRevert(RewardDistributor.ZeroAddress.selector);
+        new RewardDistributor(token, IBurnCounter(address(escrow)), address(0), 0);
+    }
+
+    function test_RevertWhen_StrangerPostsOrVetoes() public {
+        bytes4 refusal = IAccessControl.AccessControlUnauthorizedAccount.selector;
+        vm.expectRevert(abi.encodeWithSelector(refusal, stranger, rewards.COORDINATOR_ROLE()));
+        vm.prank(stranger);
+        rewards.postRoot(1, ROOT, 1);
+        vm.expectRevert(abi.encodeWithSelector(refusal, coordinator, rewards.GUARDIAN_ROLE()));
+        vm.prank(coordinator);
+        rewards.veto();
+    }
+
+    function test_RevertWhen_RootOrTotalIsZero() public {
+        vm.expectRevert(RewardDistributor.EmptyRoot.selector);
+        post(1, 0, 1);
+        vm.expectRevert(RewardDistributor.EmptyRoot.selector);
+        post(1, ROOT, 0);
+    }
+
+    function testFuzz_RevertWhen_EpochIsNotTheNext(uint64 epoch) public {
+        vm.assume(epoch != 1);
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.WrongEpoch.selector, epoch, 1));
+        post(epoch, ROOT, 1);
+    }
+
+    function test_RevertWhen_PostedTwice() public {
+        post(1, ROOT, 1);
+        vm.warp(block.timestamp + VETO);
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.WrongEpoch.selector, 1, 2));
+        post(1, ROOT, 1);
+    }
+
+    function testFuzz_TotalIsAtMost95PercentOfBurned(uint96 price, uint256 total) public {
+        price = uint96(1 + price % CAP);
+        vm.assume(total != 0);
+        settleJob(ROOT, price);
+        uint256 limit = (escrow.totalBurned() * 95) / 100;
+        if (total > limit) {
+            vm.expectRevert(abi.encodeWithSelector(RewardDistributor.TotalAboveBurned.selector, total, limit));
+        }
+        post(1, ROOT, total);
+    }
+
+    function test_TotalMayBeExactlyTheLimit() public {
+        uint256 limit = (escrow.totalBurned() * 95) / 100;
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.TotalAboveBurned.selector, limit + 1, limit));
+        post(1, ROOT, limit + 1);
+        post(1, ROOT, limit);
+    }
+
+    function test_RevertWhen_TotalDecreases() public {
+        post(1, ROOT, 10);
+        vm.warp(block.timestamp + VETO);
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.TotalDecreased.selector, 9, 10));
+        post(2, ROOT, 9);
+        post(2, ROOT, 10);
+    }
+
+    function test_RevertWhen_PostedOverAPendingRoot() public {
+        post(1, ROOT, 10);
+        uint40 activeAt = uint40(block.timestamp + VETO);
+        vm.warp(activeAt - 1);
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.RootStillPending.selector, 1, activeAt));
+        post(2, ROOT, 10);
+    }
+
+    function test_ClaimAfterTheVetoWindowAndNotBefore() public {
+        bytes32[] memory proof = postPair(1, 10, 5);
+        vm.warp(block.timestamp + VETO - 1);
+        expectInvalid(node, 10);
+        rewards.claim(node, 10, proof);
+        vm.assertEq(rewards.pendingEpoch().number, 1);
+        vm.assertEq(rewards.activeEpoch().number, 0);
+        vm.warp(block.timestamp + 1);
+        vm.assertEq(rewards.pendingEpoch().number, 0);
+        vm.assertEq(rewards.activeEpoch().number, 1);
+        vm.expectEmit();
+        emit RewardDistributor.Claimed(node, 10, 10);
+        vm.prank(stranger);
+        vm.assertEq(rewards.claim(node, 10, proof), 10);
+        vm.assertEq(token.balanceOf(node), 10);
+        vm.assertEq(rewards.lastEpoch(), 1);
+    }
+
+    function test_WithoutAWindowARootIsActiveAtOnce() public {
+        rewards = new RewardDistributor(token, IBurnCounter(address(escrow)), address(this), 0);
+        rewards.grantRole(rewards.COORDINATOR_ROLE(), coordinator);
+        rewards.grantRole(rewards.GUARDIAN_ROLE(), guardian);
+        token.grantRole(token.MINTER_ROLE(), address(rewards));
+        bytes32[] memory proof = postPair(1, 10, 5);
+        rewards.claim(node, 10, proof);
+        vm.expectRevert(RewardDistributor.NothingToVeto.selector);
+        vm.prank(guardian);
+        rewards.veto();
+        proof = postPair(2, 12, 5);
+        vm.assertEq(rewards.claim(node, 12, proof), 2);
+    }
+
+    function test_OldClaimsGoOnWhileARootIsPending() public {
+        bytes32[] memory proof = postPair(1, 10, 5);
+        vm.warp(block.timestamp + VETO);
+        postPair(2, 20, 5);
+        vm.assertEq(rewards.claim(node, 10, proof), 10);
+    }
+
+    function test_VetoWithdrawsARootAndUsesItsNumberUp() public {
+        bytes32[] memory proof = postPair(1, 10, 5);
+        vm.prank(guardian);
+        rewards.veto();
+        vm.warp(block.timestamp + VETO);
+        expectInvalid(node, 10);
+        rewards.claim(node, 10, proof);
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.WrongEpoch.selector, 1, 2));
+        post(1, ROOT, 10);
+        post(2, ROOT, 3); // a vetoed total does not bind
+    }
+
+    function test_VetoLeavesTheActiveRoot() public {
+        bytes32[] memory proof = postPair(1, 10, 5);
+        vm.warp(block.timestamp + VETO);
+        postPair(2, 20, 5);
+        vm.prank(guardian);
+        rewards.veto();
+        vm.warp(block.timestamp + VETO);
+        vm.assertEq(rewards.claim(node, 10, proof), 10);
+        vm.assertEq(rewards.lastEpoch(), 2);
+    }
+
+    function test_RevertWhen_NothingToVeto() public {
+        vm.expectRevert(RewardDistributor.NothingToVeto.selector);
+        vm.prank(guardian);
+        rewards.veto();
+        post(1, ROOT, 10);
+        vm.warp(block.timestamp + VETO);
+        vm.expectRevert(RewardDistributor.NothingToVeto.selector);
+        vm.prank(guardian);
+        rewards.veto();
+    }
+
+    function test_RevertWhen_ClaimedTwice() public {
+        bytes32[] memory proof = postPair(1, 10, 5);
+        vm.warp(block.timestamp + VETO);
+        rewards.claim(node, 10, proof);
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.NothingToClaim.selector, node, 10));
+        rewards.claim(node, 10, proof);
+        vm.assertEq(token.balanceOf(node), 10);
+    }
+
+    function testFuzz_RevertWhen_ProofIsWrong(address account, uint256 cumulative, bytes32[] calldata proof) public {
+        postPair(1, 10, 5);
+        vm.warp(block.timestamp + VETO);
+        expectInvalid(account, cumulative);
+        rewards.claim(account, cumulative, proof);
+    }
+
+    function test_RevertWhen_LeavesExceedTheTotal() public {
+        bytes32 mine = rewards.rewardLeaf(node, 10);
+        bytes32 theirs = rewards.rewardLeaf(other, 10);
+        post(1, hashPair(mine, theirs), 15);
+        vm.warp(block.timestamp + VETO);
+        rewards.claim(node, 10, one(theirs));
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.ClaimsAboveTotal.selector, 20, 15));
+        rewards.claim(other, 10, one(mine));
+    }
+
+    function test_ClaimManySkipsWhatIsClaimed() public {
+        bytes32[] memory proof = postPair(1, 10, 5);
+        vm.warp(block.timestamp + VETO);
+        rewards.claim(node, 10, proof);
+        RewardDistributor.Claim[] memory claims = bothClaims(10, 5);
+        vm.assertEq(rewards.claimMany(claims), 5);
+        vm.assertEq(rewards.claimMany(claims), 0);
+        vm.assertEq(token.balanceOf(node), 10);
+        vm.assertEq(token.balanceOf(other), 5);
+        vm.assertEq(rewards.totalClaimed(), 15);
+    }
+
+    function test_RevertWhen_OneOfManyIsWrong() public {
+        postPair(1, 10, 5);
+        vm.warp(block.timestamp + VETO);
+        RewardDistributor.Claim[] memory claims = bothClaims(10, 6);
+        expectInvalid(other, 6);
+        rewards.claimMany(claims);
+        vm.assertEq(token.balanceOf(node), 0);
+    }
+
+    function testFuzz_CumulativeClaimsPayTheDifference(uint64 first, uint64 second) public {
+        bytes32[] memory proof = postPair(1, uint256(first) + 1, 1);
+        vm.warp(block.timestamp + VETO);
+        rewards.claim(node, uint256(first) + 1, proof);
+        uint256 later = uint256(first) + 2 + second;
+        proof = postPair(2, later, 1);
+        vm.warp(block.timestamp + VETO);
+        vm.assertEq(rewards.claim(node, later, proof), uint256(second) + 1);
+        vm.assertEq(token.balanceOf(node), later);
+        vm.assertEq(rewards.claimed(node), later);
+    }
+
+    function post(uint64 epoch, bytes32 root, uint256 total) private {
+        vm.prank(coordinator);
+        rewards.postRoot(epoch, root, total);
+    }
+
+    function postPair(uint64 epoch, uint256 mine, uint256 theirs) private returns (bytes32[] memory) {
+        bytes32 sibling = rewards.rewardLeaf(other, theirs);
+        post(epoch, hashPair(rewards.rewardLeaf(node, mine), sibling), mine + theirs);
+        return one(sibling);
+    }
+
+    function bothClaims(uint256 mine, uint256 theirs) private view returns (RewardDistributor.Claim[] memory claims) {
+        claims = new RewardDistributor.Claim[](2);
+        claims[0] = RewardDistributor.Claim(node, mine, one(rewards.rewardLeaf(other, 5)));
+        claims[1] = RewardDistributor.Claim(other, theirs, one(rewards.rewardLeaf(node, mine)));
+    }
+
+    function expectInvalid(address account, uint256 cumulative) private {
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.InvalidProof.selector, account, cumulative));
+    }
+}
