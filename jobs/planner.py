@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.contract import InferContract, Lane, RenderContract
+from jobs.contract import CELL_SIDE, InferContract, Lane, RenderContract
 from jobs.tiles import InferTile, RenderTile
 
 __all__ = ["InferCost", "PlanPolicy", "RenderCost", "plan_infer", "plan_render", "tile_seconds"]
@@ -95,12 +95,13 @@ def plan_render(
     cost: RenderCost,
     policy: PlanPolicy,
     *,
+    tiles: int | None = None,
     sample_ranges: int | None = None,
 ) -> list[RenderTile]:
     """Tiles that cover each pixel, sample and frame exactly once, in the order in which they should be leased.
 
     Frames are cut in space (nearly square tiles), then, where space cannot be cut enough or the client asks for it
-    with `sample_ranges`, in sample ranges. Frames that are shorter than a tile should be are leased in runs. The
+    with `sample_ranges`, in sample ranges. `tiles` replaces the number of rectangles that the cost would suggest. Frames that are shorter than a tile should be are leased in runs. The
     lane `whole` is never cut: EEVEE, path guiding and Freestyle render another picture in pieces.
     """
     window = contract.rect
@@ -113,8 +114,8 @@ def plan_render(
     by_bytes = math.ceil(frame_bytes / policy.max_tile_bytes)
     # A cut frame is prepared by every node that gets a piece: cut only what is long beside its preparation.
     by_time = 1 if frame_seconds <= 1.5 * target else round((frame_seconds - cost.sync_seconds) / target)
-    parts = max(1, by_bytes, by_time)
-    columns, rows = _grid(window.width, window.height, parts, policy.min_side)
+    parts = max(1, by_bytes, by_time if tiles is None else tiles)
+    columns, rows = _grid(window.width, window.height, parts, policy.min_side if tiles is None else CELL_SIDE)
     while columns * rows < by_bytes:  # the size of an upload is a limit, the side of a tile only a wish
         columns, rows = (columns * 2, rows) if window.width / columns > window.height / rows else (columns, rows * 2)
     ranges = [full]

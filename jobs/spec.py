@@ -43,6 +43,8 @@ class RenderSpec(_Spec):
     camera: str | None = None
     seed: int | None = None
     denoise: bool | None = None
+    tiles: int | None = Field(default=None, ge=1, le=100_000)
+    """Cut each frame into about so many rectangles; None: by its cost."""
     sample_ranges: int | None = Field(default=None, ge=1, le=64)
     """Sample ranges per tile, rendered apart and merged; None: only where space cannot be split enough."""
     output_format: Literal["PNG", "JPEG", "OPEN_EXR", "OPEN_EXR_MULTILAYER", "TIFF", "WEBP"] | None = None
