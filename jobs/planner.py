@@ -101,8 +101,9 @@ def plan_render(
     """Tiles that cover each pixel, sample and frame exactly once, in the order in which they should be leased.
 
     Frames are cut in space (nearly square tiles), then, where space cannot be cut enough or the client asks for it
-    with `sample_ranges`, in sample ranges. `tiles` replaces the number of rectangles that the cost would suggest. Frames that are shorter than a tile should be are leased in runs. The
-    lane `whole` is never cut: EEVEE, path guiding and Freestyle render another picture in pieces.
+    with `sample_ranges`, in sample ranges. `tiles` replaces the number of rectangles that the cost would suggest.
+    Frames that are shorter than a tile should be are leased in runs. The lane `whole` is never cut: EEVEE, path
+    guiding and Freestyle render another picture in pieces.
     """
     window = contract.rect
     frame_seconds = cost.frame_seconds(window.area, contract.samples)
