@@ -29,6 +29,7 @@ __all__ = ["call_rpc", "main", "save_state"]
 
 FUND_WEI = 10**24
 _PR_SET_PDEATHSIG = 1
+_LOCK_PATIENCE = 3.0
 
 
 def call_rpc(url: str, method: str, *params: Any, timeout: float = 30.0) -> Any:
@@ -154,6 +155,20 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
     raise _Stopped
 
 
+def _locked(lock: int) -> bool:
+    """Takes the lock. A keeper that was told to end, or whose anvil was killed, may need a moment to let go of it."""
+    until = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
+
+
 def main(argv: list[str] | None = None) -> int:
     """The program; returns its exit status: 0 after a signal, 1 if anvil ended by itself or the state is in use."""
     parser = argparse.ArgumentParser(prog="python -m contracts.chain_keeper", description=__doc__)
@@ -167,9 +182,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     arguments.state.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(arguments.state.with_name(arguments.state.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not _locked(lock):
         print(f"chain: {arguments.state} is in use by another chain: stop that one first", file=sys.stderr)
         return 1
     try:

@@ -162,6 +162,24 @@ class ChainClient(ChainReader):
         """Returns the cap of a job for which nothing was proposed until deadline + grace."""
         return self._run(self.prepare_refund(job))
 
+    # Intake switch (the guardian's)
+
+    def prepare_pause(self, **options: int) -> PreparedTx:
+        """Stops the intake of new jobs; what is locked goes its way."""
+        return self._prepare(self._escrow, "pause", (), options)
+
+    def pause(self) -> TxResult:
+        """Stops the intake of new jobs; what is locked goes its way."""
+        return self._run(self.prepare_pause())
+
+    def prepare_unpause(self, **options: int) -> PreparedTx:
+        """Resumes the intake."""
+        return self._prepare(self._escrow, "unpause", (), options)
+
+    def unpause(self) -> TxResult:
+        """Resumes the intake."""
+        return self._run(self.prepare_unpause())
+
     # Rewards
 
     def prepare_post_root(self, epoch: int, root: bytes, total: int, **options: int) -> PreparedTx:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.exceptions import ValidationError
 
 from contracts.errors import BadSigningKey
 
@@ -44,7 +45,7 @@ class LocalKeys:
         Account.enable_unaudited_hdwallet_features()
         try:
             derived = [Account.from_mnemonic(phrase, account_path=_PATH.format(index)) for index in range(6)]
-        except ValueError:
+        except (ValueError, ValidationError):
             # The text must not reach a log: it may be a phrase with one wrong word. Hence no chained exception.
             raise BadSigningKey(
                 f"{path} does not hold a valid phrase: restore it, or remove it and the chain"

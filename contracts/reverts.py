@@ -9,6 +9,7 @@ import requests
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.abi import function_signature_to_4byte_selector
+from eth_utils.address import to_checksum_address
 from web3.exceptions import (
     BadFunctionCallOutput,
     ContractLogicError,
@@ -46,9 +47,13 @@ def decode_revert(data: bytes) -> Reverted:
         reason = f"0x{data.hex()}" if data else "no reason"
         return Reverted("", {}, f"a contract refused the call and gave {reason}")
     try:
-        arguments = dict(zip(names, decode(types, data[4:]), strict=True))
+        values = decode(types, data[4:])
     except DecodingError:
         return Reverted(name, {}, f"a contract refused the call: {name}")
+    arguments = {
+        key: to_checksum_address(value) if kind == "address" else value
+        for key, kind, value in zip(names, types, values, strict=True)
+    }
     sentence = _SENTENCES.get(name)
     if sentence is not None:
         return Reverted(name, arguments, sentence(arguments))

@@ -1,0 +1,93 @@
+"""What Python signs is what the contracts check: both sides against the vectors that Solidity wrote."""
+
+from typing import Any
+
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_utils.crypto import keccak
+
+from contracts.addresses import Addresses
+from contracts.artifacts import vectors
+from contracts.typed_data import (
+    JobOrder,
+    Receipt,
+    job_order_data,
+    permit_data,
+    receipt_data,
+    receipt_leaf,
+    reward_leaf,
+    sign,
+)
+
+VECTORS = vectors()
+ADDRESSES = Addresses(
+    VECTORS["domain"]["chainId"], VECTORS["domain"]["token"], VECTORS["domain"]["verifyingContract"], "0x" + "00" * 20
+)
+
+
+def hex_bytes(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
+
+
+def digest(data: dict[str, Any]) -> bytes:
+    message = encode_typed_data(full_message=data)
+    return keccak(b"\x19" + message.version + message.header + message.body)
+
+
+def type_string(data: dict[str, Any]) -> str:
+    kind = data["primaryType"]
+    return f"{kind}({','.join(field['type'] + ' ' + field['name'] for field in data['types'][kind])})"
+
+
+def test_job_order() -> None:
+    """Type, digest and signature."""
+    vector = VECTORS["jobOrder"]
+    order = JobOrder(hex_bytes(vector["job"]), vector["client"], int(vector["cap"]), vector["deadline"])
+    data = job_order_data(order, ADDRESSES)
+    assert type_string(data) == vector["type"]
+    assert keccak(text=vector["type"]) == hex_bytes(vector["typeHash"])
+    assert digest(data) == hex_bytes(vector["digest"])
+    assert sign(data, Account.from_key(vector["privateKey"])) == hex_bytes(vector["signature"])
+
+
+def test_permit() -> None:
+    """Type, digest and signature."""
+    vector = VECTORS["permit"]
+    data = permit_data(
+        owner=vector["owner"],
+        value=int(vector["value"]),
+        nonce=vector["nonce"],
+        deadline=vector["deadline"],
+        addresses=ADDRESSES,
+    )
+    assert type_string(data) == vector["type"]
+    assert digest(data) == hex_bytes(vector["digest"])
+    assert sign(data, Account.from_key(VECTORS["jobOrder"]["privateKey"])) == hex_bytes(vector["signature"])
+
+
+def test_receipt() -> None:
+    """Type, digest, signature, leaf and root."""
+    vector = VECTORS["receipt"]
+    receipt = Receipt(
+        hex_bytes(vector["job"]),
+        vector["tile"],
+        vector["attempt"],
+        vector["node"],
+        hex_bytes(vector["commitment"]),
+        int(vector["price"]),
+    )
+    data = receipt_data(receipt, ADDRESSES)
+    assert type_string(data) == vector["type"]
+    assert digest(data) == hex_bytes(vector["digest"])
+    assert sign(data, Account.from_key(vector["privateKey"])) == hex_bytes(vector["signature"])
+    leaf, sibling = receipt_leaf(receipt), hex_bytes(vector["siblingLeaf"])
+    assert leaf == hex_bytes(vector["leaf"]) == keccak(hex_bytes(vector["structHash"]))
+    assert keccak(min(leaf, sibling) + max(leaf, sibling)) == hex_bytes(vector["root"])
+
+
+def test_reward() -> None:
+    """Leaf and root."""
+    vector = VECTORS["reward"]
+    leaf, sibling = reward_leaf(vector["account"], int(vector["cumulative"])), hex_bytes(vector["siblingLeaf"])
+    assert leaf == hex_bytes(vector["leaf"])
+    assert keccak(min(leaf, sibling) + max(leaf, sibling)) == hex_bytes(vector["root"])
