@@ -17,8 +17,8 @@ from jobs.states import JobKind, JobState, Verdict, WorkKind
 from jobs.tiles import Tile
 
 __all__ = [
-    "PROTOCOL", "AcceptJob", "AuditCells", "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest", "Commit",
-    "Committed", "Complete", "Completed", "CreateJob", "Error", "Fail", "Heartbeat", "HeartbeatReply", "Info",
+    "PROTOCOL", "AcceptJob", "AccountView", "AuditCells", "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest",
+    "Commit", "Committed", "Complete", "Completed", "CreateJob", "Error", "Fail", "Heartbeat", "HeartbeatReply", "Info",
     "JobView", "LeaseOffer", "Login", "NodeView", "Nonce", "NonceRequest", "OutputView", "PermitSignature",
     "Quote", "ReceiptView", "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session",
     "SettlementView", "TileView", "Units",
@@ -100,6 +100,15 @@ class Session(_Wire):
     expires_at: float
     trusted: bool
     """The address is one of the coordinator's own workers."""
+
+
+class AccountView(_Wire):
+    """The account that is signed in, as the chain has it."""
+
+    address: Address
+    balance: Units
+    permit_nonce: int
+    """What its next EIP-2612 permit must name."""
 
 
 class BlobQuery(_Wire):

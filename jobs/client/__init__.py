@@ -1,0 +1,20 @@
+"""The client SDK: sign in, upload, submit, accept, follow and download, from Python.
+
+    with Client("https://gateway.example", key) as client, pack_scene(Path("shot.blend")) as scene:
+        client.upload(scene.manifest, scene.sources)
+        job = client.wait_quote(client.create_job(RenderSpec(), scene.manifest).id)
+        client.accept(job, deadline_s=3600)
+        for event in client.events(job.id):
+            print(event.type, event.data)
+        client.download_outputs(job.id, Path("out"))
+
+Needs httpx, eth-account and pydantic; neither Celery nor a chain library. Errors are those of jobs.errors.
+"""
+
+from jobs.client.client import Client
+from jobs.client.errors import GatewayBadInput, GatewayRefused
+from jobs.client.events import JobEvent
+from jobs.client.key import address_of, read_key
+from jobs.client.transfers import Delivered
+
+__all__ = ["Client", "Delivered", "GatewayBadInput", "GatewayRefused", "JobEvent", "address_of", "read_key"]
