@@ -1,8 +1,8 @@
 """Is this a whole .blend? Answered from its block headers, before a Blender is started for it.
 
 A .blend is a header and a chain of blocks that ends with ENDB, perhaps compressed as a whole with gzip or zstd. The
-header is `BLENDER`, pointer size, endianness and three digits of version; since Blender 5.0 it is `BLENDER17-01v0502`, and
-the blocks are wider.
+header is `BLENDER`, pointer size, endianness and three digits of version; since Blender 5.0 it is
+`BLENDER17-01v0502`, and the blocks are wider.
 """
 
 from __future__ import annotations

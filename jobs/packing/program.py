@@ -1,4 +1,4 @@
-"""Starting the tracer: a Blender of its own (the bpy wheel of this environment, or a Blender executable) and no more."""
+"""Starting the tracer in a Blender of its own: the bpy wheel of this environment, or a Blender executable."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def _command(request: str) -> list[str]:
     blender = shutil.which(named or "blender")
     if blender is None:
         raise Unavailable(
-            f"packing a scene needs Blender 5.1 or newer: `pip install 'kilnet[blender]'`, or name one in {BLENDER_VARIABLE}"
+            "packing a scene needs Blender 5.1 or newer: `pip install 'kilnet[blender]'`, "
+            f"or name one in {BLENDER_VARIABLE}"
         )
     folder = str(Path(tracer.origin).parent.parent)
     return [
@@ -49,8 +50,8 @@ def _command(request: str) -> list[str]:
 def run_tracer(blend: Path, *, staging: Path, timeout: float) -> dict[str, Any]:
     """What the tracer says of `blend` (tracer.py documents the answer); rewritten files lie in `staging`.
 
-    Raises BadInput where Blender cannot open the file or is not done within `timeout` seconds, Unavailable where there is
-    no Blender. The child and all that it started have ended when this returns.
+    Raises BadInput where Blender cannot open the file or is not done within `timeout` seconds, Unavailable where there
+    is no Blender. The child and all that it started have ended when this returns.
     """
     answer = staging / "answer.json"
     request = staging / "request.json"

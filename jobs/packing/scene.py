@@ -40,15 +40,17 @@ class PackedScene:
 def pack_scene(blend: Path, *, timeout: float = DEFAULT_TIMEOUT) -> Iterator[PackedScene]:
     """The scene and everything it reads, laid out so that relative paths hold; temporary files end with the context.
 
-    Linked libraries, textures (relative to the file that uses them), UDIM tiles, sequences and caches are found with the
-    Blender Asset Tracer. Files of Blender's own install are left out. Raises BadInput for what is no scene
-    (jobs.packing.check_blend), for missing dependencies (each named), and for a scene that Blender cannot open; Unavailable
-    where there is no Blender to ask.
+    Linked libraries, textures (relative to the file that uses them), UDIM tiles, sequences and caches are found with
+    the Blender Asset Tracer. Files of Blender's own install are left out. Raises BadInput for what is no scene
+    (jobs.packing.check_blend), for missing dependencies (each named), and for a scene that Blender cannot open;
+    Unavailable where there is no Blender to ask.
     """
     saved_with = check_blend(blend)
     with tempfile.TemporaryDirectory(prefix="kilnet-pack-") as folder:
         staging = Path(folder)
-        found = run_tracer(Path(os.path.abspath(blend)), staging=staging, timeout=timeout)
+        # Not resolve(): the paths in a scene are relative to the folder of the link by which it is opened.
+        absolute = Path(os.path.abspath(blend))  # noqa: PTH100
+        found = run_tracer(absolute, staging=staging, timeout=timeout)
         if found["missing"]:
             raise BadInput(_missing_line(blend, found["missing"]), code="missing_files")
         sources = {file["path"]: Path(file["source"]) for file in found["files"]}

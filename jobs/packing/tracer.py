@@ -7,8 +7,8 @@ Argument: a JSON file {blend, staging, answer}. Writes `answer`, a JSON file:
     {"main": path in the pack, "files": [{"path": in the pack, "source": on disk, "rewritten": bool}],
      "missing": [{"path": as stored, "used_by": name, "kind": word}], "version": [5, 2, 3]}   or   {"error": line}
 
-The Blender Asset Tracer finds the files and rewrites paths. Added to it here: image sequences and caches that are numbered
-(Blender reports only one file of each), and which missing file a render would miss.
+The Blender Asset Tracer finds the files and rewrites paths. Added to it here: image sequences and caches that are
+numbered (Blender reports only one file of each), and which missing file a render would miss.
 """
 
 import json
@@ -71,8 +71,8 @@ def _rewrite(source: Path, place: PurePath, rules: Any, target: Path, root: Path
 
 
 def _project(blend: Path) -> Path:
-    """The folder below which the pack keeps everything as it is on disk: the deepest that holds the scene and all that is
-    reached by relative paths. So a texture three folders above needs no rewritten scene, and the artist's own bytes travel.
+    """The folder below which the pack keeps everything as it is on disk: the deepest that holds the scene and all that
+    is reached by relative paths. So a texture three folders above needs no rewritten scene: the artist's bytes travel.
     """
     repo = file_usage.dependencies_of_current_blendfile(blend.parent)
     relative = {file_usage.PathType.RELATIVE, file_usage.PathType.RELATIVE_LIBRARY}
@@ -81,7 +81,7 @@ def _project(blend: Path) -> Path:
         if source.is_file() and not _own(source) and set(info.references.values()) & relative:
             folders.append(source.parent)
     common = Path(os.path.commonpath(folders))
-    # A project that is the whole disk or all homes says too much about this machine: there, paths are rewritten instead.
+    # The whole disk or all homes say too much about this machine: there, paths are rewritten instead.
     return blend.parent if len(common.parts) < 3 or common == Path.home() else common
 
 
