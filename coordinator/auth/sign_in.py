@@ -1,0 +1,124 @@
+"""Sign-in: a text that names origin, address and a nonce is signed once, a bearer token is given for it.
+
+The token is 256 random bits and stored as its SHA-256 only; it is found by that hash, so that neither a copy of the
+table nor the time that a look-up takes says anything about a token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from eth_utils.address import to_checksum_address
+from sqlalchemy import delete
+from sqlalchemy.dialects import postgresql, sqlite
+
+from coordinator.config import Settings
+from coordinator.errors import NotSignedIn
+from coordinator.store.database import Database
+from coordinator.store.models import Account, SignInNonce, SignInSession
+from jobs.typed_data import recover_text
+from jobs.wire import Login, Nonce, Session
+
+__all__ = ["Caller", "forget_expired", "issue_nonce", "login", "who"]
+
+NONCE_SECONDS = 300.0
+SESSION_SECONDS = 24 * 3600.0
+_NONCE = re.compile(r"^Nonce: ([0-9a-f]{32})$", re.MULTILINE)
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class Caller(NamedTuple):
+    """The account behind a call."""
+
+    address: str
+    """Checksum address."""
+    trusted: bool
+    """One of the coordinator's own workers."""
+
+
+def issue_nonce(db: Database, settings: Settings, address: str) -> Nonce:
+    """The text that `address` has to sign to sign in here; good once, for five minutes."""
+    address = to_checksum_address(address)
+    now = db.now()
+    expires_at = now + NONCE_SECONDS
+    nonce = secrets.token_hex(16)
+    message = (
+        f"{settings.origin} asks you to sign in to kilnet with your account\n{address}\n\n"
+        "Signing this costs nothing and allows nothing but to act as this account at that address.\n\n"
+        f"Nonce: {nonce}\nExpires: {_date(expires_at)}"
+    )
+    with db.begin() as session:
+        session.add(SignInNonce(nonce=nonce, address=address, message=message, expires_at=expires_at))
+    return Nonce(message=message, expires_at=expires_at)
+
+
+def login(db: Database, settings: Settings, body: Login) -> Session:
+    """A session for a signed text of `issue_nonce`. Raises NotSignedIn: `nonce_lapsed` where the text was not given
+    out for this address, was used or is too old; `bad_signature`."""
+    address = to_checksum_address(body.address)
+    now = db.now()
+    # Taken in a transaction of its own: a text with a wrong signature is used up as well.
+    if not _take_nonce(db, settings, address=address, message=body.message, now=now):
+        raise NotSignedIn(
+            "this sign-in text is not known, was used or is too old; ask for another", code="nonce_lapsed"
+        )
+    if recover_text(body.message, body.signature) != address:
+        raise NotSignedIn(f"the signature is not that of {address} over the text", code="bad_signature")
+    token = secrets.token_urlsafe(32)
+    expires_at = now + SESSION_SECONDS
+    insert = postgresql.insert if db.is_postgresql else sqlite.insert
+    with db.begin() as session:
+        session.execute(insert(Account).on_conflict_do_nothing(), {"address": address, "created_at": now})
+        session.add(SignInSession(token_hash=_hash(token), address=address, expires_at=expires_at))
+    return Session(token=token, expires_at=expires_at, trusted=_trusted(settings, address))
+
+
+def who(db: Database, settings: Settings, token: str) -> Caller:
+    """The account that a bearer token stands for. Raises NotSignedIn."""
+    if not _TOKEN.fullmatch(token):
+        raise NotSignedIn
+    with db.read() as session:
+        row = session.get(SignInSession, _hash(token))
+    if row is None or row.expires_at <= db.now():
+        raise NotSignedIn
+    return Caller(row.address, _trusted(settings, row.address))
+
+
+def forget_expired(db: Database) -> int:
+    """Remove nonces and sessions that are over; how many."""
+    now = db.now()
+    with db.begin() as session:
+        nonces = session.execute(delete(SignInNonce).where(SignInNonce.expires_at <= now))
+        sessions = session.execute(delete(SignInSession).where(SignInSession.expires_at <= now))
+    return int(nonces.rowcount) + int(sessions.rowcount)
+
+
+def _take_nonce(db: Database, settings: Settings, *, address: str, message: str, now: float) -> bool:
+    """Use up the nonce that the message names; whether it was given out for just this text and is still good."""
+    found = _NONCE.search(message)
+    if found is None or not message.startswith(f"{settings.origin} "):
+        return False
+    with db.begin() as session:
+        row = session.execute(
+            delete(SignInNonce)
+            .where(SignInNonce.nonce == found[1], SignInNonce.address == address)
+            .returning(SignInNonce.message, SignInNonce.expires_at)
+        ).one_or_none()
+    return row is not None and row.expires_at > now and hmac.compare_digest(row.message.encode(), message.encode())
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _trusted(settings: Settings, address: str) -> bool:
+    return address.lower() in {trusted.lower() for trusted in settings.trusted}
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
