@@ -93,9 +93,9 @@ def forget_expired(db: Database) -> int:
     """Remove nonces and sessions that are over; how many."""
     now = db.now()
     with db.begin() as session:
-        nonces = session.execute(delete(SignInNonce).where(SignInNonce.expires_at <= now))
-        sessions = session.execute(delete(SignInSession).where(SignInSession.expires_at <= now))
-    return int(nonces.rowcount) + int(sessions.rowcount)
+        nonces = delete(SignInNonce).where(SignInNonce.expires_at <= now).returning(SignInNonce.nonce)
+        sessions = delete(SignInSession).where(SignInSession.expires_at <= now).returning(SignInSession.token_hash)
+        return len(session.scalars(nonces).all()) + len(session.scalars(sessions).all())
 
 
 def _take_nonce(db: Database, settings: Settings, *, address: str, message: str, now: float) -> bool:
