@@ -38,11 +38,12 @@ class RunnerFailure(Exception):
 class RunnerError(RunnerFailure):
     """The runner answered that it could not do it. `scene_fault` is its own opinion of whose fault that is."""
 
-    def __init__(self, code: str, message: str, scene_fault: bool) -> None:
+    def __init__(self, code: str, message: str, scene_fault: bool, details: dict[str, object] | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.scene_fault = scene_fault
+        self.details = details or {}
 
 
 class RunnerCrashed(RunnerFailure):

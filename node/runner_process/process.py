@@ -8,19 +8,15 @@ import queue
 import select
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from node.runner_process.clocks import Usage, Watch
 from node.runner_process.errors import (
-    RunnerCancelled,
     RunnerCrashed,
-    RunnerDeadlineExceeded,
     RunnerError,
     RunnerFailure,
-    RunnerHung,
     RunnerLimitExceeded,
     RunnerOutOfMemory,
     RunnerProtocolError,
@@ -32,29 +28,6 @@ from node.sandbox import Bubblewrap, Launcher, SandboxSpec
 __all__ = ["RunnerProcess", "Usage"]
 
 _LOOK_SECONDS = 0.1
-_MOVING_CPU_SECONDS = 0.05
-"""Less processor time than this in a whole silence is a thread that says "alive", not work."""
-_MAX_REQUEST_BYTES = 1024**2
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the last request took, measured from outside."""
-
-    wall_seconds: float
-    cpu_seconds: float
-    peak_memory_bytes: int
-    """Looked at five times a second: a peak shorter than that can be missed."""
-
-
-class RunnerProcess:
-    """A runner in its sandbox, answering JSON lines.
-
-    `start()`, then `request()` as often as wanted, one at a time (a second caller waits), then `stop()`; or use it
-    as a context manager. Paths in requests are the inside ones, `/job/...` and `/scratch/...`, whatever the
-    launcher. All methods are safe to call from any thread; `kill()` and `cancel` work while another thread waits in
-    `request()`.
-    """
 
     def __init__(self, spec: SandboxSpec, *, launcher: Launcher | None = None) -> None:
         self.spec = spec
@@ -86,7 +59,7 @@ class RunnerProcess:
         self._watchdog = Watchdog(self._process, self.spec)
         for thread in (self._stderr, self._reader, self._watchdog):
             thread.start()
-        watch = _Watch(self._watchdog, silence=timeout, deadline=None, cancel=cancel, cpu_counts=False)
+        watch = Watch(self._watchdog, silence=timeout, deadline=None, cancel=cancel, cpu_counts=False)
         with self._one_at_a_time, self._killing_on_failure():
             line = self._next_line(watch)
             if line.get("event") != "ready":
@@ -120,7 +93,7 @@ class RunnerProcess:
             data = json.dumps(body, allow_nan=False).encode() + b"\n"
             if len(data) > _MAX_REQUEST_BYTES:
                 raise ValueError(f"a request of {len(data):,} bytes: put long lists into a file under the job's assets")
-            watch = _Watch(self._watchdog, silence=silence_timeout, deadline=deadline, cancel=cancel, cpu_counts=True)
+            watch = Watch(self._watchdog, silence=silence_timeout, deadline=deadline, cancel=cancel, cpu_counts=True)
             try:
                 with self._killing_on_failure():
                     self._write(data, watch)
@@ -166,7 +139,7 @@ class RunnerProcess:
     ) -> None:
         self.stop(grace=2.0 if kind is None else 0.0)
 
-    def _answer(self, number: int, watch: _Watch, on_progress: Callable[[float], None] | None) -> dict[str, object]:
+    def _answer(self, number: int, watch: Watch, on_progress: Callable[[float], None] | None) -> dict[str, object]:
         while True:
             line = self._next_line(watch)
             if line.get("id") != number or isinstance(line.get("id"), bool):
@@ -201,9 +174,10 @@ class RunnerProcess:
         if code == "out_of_memory":
             allowed = self.spec.limits.memory_bytes
             return RunnerOutOfMemory("memory_bytes", self._watchdog.take_memory_peak(), allowed, killed=False)
-        return RunnerError(code, message, error.get("scene_fault") is True)
+        details = error.get("details")
+        return RunnerError(code, message, error.get("scene_fault") is True, details if isinstance(details, dict) else None)
 
-    def _next_line(self, watch: _Watch) -> dict[str, object]:
+    def _next_line(self, watch: Watch) -> dict[str, object]:
         while True:
             try:
                 line = self._reader.lines.get(timeout=_LOOK_SECONDS)
@@ -217,7 +191,7 @@ class RunnerProcess:
             watch.check_cancel()
             return line
 
-    def _write(self, data: bytes, watch: _Watch) -> None:
+    def _write(self, data: bytes, watch: Watch) -> None:
         assert self._process and self._process.stdin
         left = memoryview(data)
         try:
@@ -280,39 +254,3 @@ class _KillOnFailure:
         survived = isinstance(error, RunnerError) or (isinstance(error, RunnerOutOfMemory) and not error.killed)
         if error is not None and not survived:
             self._runner.stop(grace=0.0)
-
-
-class _Watch:
-    """The clocks of one request."""
-
-    def __init__(
-        self, dog: Watchdog, *, silence: float, deadline: float | None, cancel: threading.Event | None, cpu_counts: bool
-    ) -> None:
-        self._dog = dog
-        self._silence, self._deadline, self._cancel, self._cpu_counts = silence, deadline, cancel, cpu_counts
-        dog.look()
-        dog.take_memory_peak()
-        self._started = self._moved = time.monotonic()
-        self._cpu_at_start = self._cpu_at_move = dog.cpu_seconds
-
-    def moved(self) -> None:
-        self._moved, self._cpu_at_move = time.monotonic(), self._dog.cpu_seconds
-
-    def check_cancel(self) -> None:
-        if self._cancel is not None and self._cancel.is_set():
-            raise RunnerCancelled("cancelled; the runner was killed")
-
-    def check(self) -> None:
-        self.check_cancel()
-        now = time.monotonic()
-        if self._deadline is not None and now - self._started > self._deadline:
-            raise RunnerDeadlineExceeded(self._deadline)
-        if self._cpu_counts and self._dog.cpu_seconds - self._cpu_at_move > _MOVING_CPU_SECONDS:
-            self.moved()
-        if now - self._moved > self._silence:
-            raise RunnerHung(now - self._moved)
-
-    def usage(self) -> Usage:
-        self._dog.look()
-        cpu = max(0.0, self._dog.cpu_seconds - self._cpu_at_start)
-        return Usage(time.monotonic() - self._started, cpu, self._dog.take_memory_peak())

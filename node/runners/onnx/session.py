@@ -1,0 +1,143 @@
+"""ONNX Runtime sessions at the canonical profile, checked for what they really run on, and kept warm."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from .wire import RequestError
+
+__all__ = ["OPTIMIZATION", "Sessions", "bounded", "instruction_set"]
+
+OPTIMIZATION = "all"
+_KEPT = 2
+
+# TF32 rounds like half precision: as far from fp32 as an fp16 cheat (docs/proof.md). Exhaustive convolution search
+# picks by timing, so two runs may pick two algorithms.
+_PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
+    "CUDAExecutionProvider": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "do_copy_in_default_stream": "1"},
+    "ROCMExecutionProvider": {"miopen_conv_exhaustive_search": "0"},
+}
+
+ort.set_default_logger_severity(3)
+
+
+class Sessions:
+    """Makes sessions for one device and keeps the last two."""
+
+    def __init__(self, *, provider: str, device: int, threads: int) -> None:
+        self.provider, self.device, self.threads = provider, device, threads
+        self._kept: OrderedDict[tuple[str, int, int], ort.InferenceSession] = OrderedDict()
+
+    def open(self, model: Path) -> ort.InferenceSession:
+        """The session for the file `model`, made now unless the very same file was opened before."""
+        found = model.stat()
+        key = (str(model), found.st_mtime_ns, found.st_size)
+        session = self._kept.pop(key, None)
+        if session is None:
+            session = self.make(str(model))
+        self._kept[key] = session
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return session
+
+    def make(self, model: str | bytes, *, folder: Path | None = None) -> ort.InferenceSession:
+        """A new session from a path, or from a model's bytes with its external data in `folder`.
+
+        Raises RequestError `model_failed` (the runtime refuses the model), `provider_unavailable` (the device does not
+        run it, whether loudly or by silently handing it to the CPU), `out_of_memory`.
+        """
+        options = self._options()
+        if folder is not None:
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+        providers = [(self.provider, self._provider_options())]
+        try:
+            session = ort.InferenceSession(model, options, providers=providers)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise translate(error) from error
+        if session.get_providers()[0] != self.provider:
+            raise RequestError(
+                "provider_unavailable",
+                f"{self.provider} does not work here; the model would have run on {session.get_providers()[0]}",
+            )
+        return session
+
+    def _options(self) -> Any:
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 3
+        # A spinning pool burns the cores of whatever else the machine does.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        return options
+
+    def _provider_options(self) -> dict[str, str]:
+        options = dict(_PROVIDER_OPTIONS.get(self.provider, {}))
+        if self.provider in _PROVIDER_OPTIONS:
+            options["device_id"] = str(self.device)
+        return options
+
+
+@contextmanager
+def bounded(seconds: float | None) -> Iterator[Any]:
+    """Run options that end the run after `seconds`; the runtime looks between two operators."""
+    options = ort.RunOptions()
+    if seconds is None:
+        yield options
+        return
+    timer = threading.Timer(seconds, lambda: setattr(options, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield options
+    except RequestError as error:
+        if options.terminate:
+            message = f"the model did not finish within {seconds:.0f} s"
+            raise RequestError("model_timeout", message, scene_fault=True) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def run(session: Any, names: list[str], feeds: dict[str, np.ndarray], options: Any = None) -> list[np.ndarray]:
+    """`session.run` with errors as RequestError: `model_failed`, `out_of_memory`."""
+    try:
+        return list(session.run(names, feeds, options))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise translate(error) from error
+
+
+def translate(error: Exception) -> RequestError:
+    """What the runtime says, in one line, as an error of this protocol."""
+    text = " ".join(str(error).split())[:400]
+    if any(sign in text for sign in ("bad_alloc", "Failed to allocate", "out of memory", "bad allocation")):
+        return RequestError("out_of_memory", text, scene_fault=True)
+    return RequestError("model_failed", f"ONNX Runtime: {text}", scene_fault=True)
+
+
+def instruction_set() -> str:
+    """The widest vector instructions of this machine that decide the last bits: avx512, avx2, sse, neon, or unknown."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "unknown"
+    words = set(text.split())
+    for flag, name in (("avx512f", "avx512"), ("avx2", "avx2"), ("sse4_2", "sse"), ("asimd", "neon")):
+        if flag in words:
+            return name
+    return "unknown"
