@@ -21,6 +21,8 @@ contract Player {
     uint256 public locked;
     uint256 public paid;
     uint256 public lastTotal;
+    uint256 public doubleEnds;
+    mapping(bytes32 job => bool) private _ended;
     mapping(bytes4 call => uint256) public successes;
 
     constructor(
@@ -57,7 +59,7 @@ contract Player {
         uint256 ready = uint256(escrow.proposedAt) + _escrow.challengeWindow();
         if (block.timestamp < ready) vm.warp(ready);
         _escrow.finalize(job);
-        locked -= escrow.cap;
+        end(job, escrow.cap);
         ++successes[msg.sig];
     }
 
@@ -65,7 +67,7 @@ contract Player {
         (bytes32 job, JobEscrow.Escrow memory escrow) = find(pick, JobEscrow.State.Open);
         vm.prank(_coordinator);
         _escrow.cancel(job);
-        locked -= escrow.cap;
+        end(job, escrow.cap);
         ++successes[msg.sig];
     }
 
@@ -74,7 +76,7 @@ contract Player {
         uint256 last = uint256(escrow.deadline) + _escrow.grace();
         if (block.timestamp <= last) vm.warp(last + 1);
         _escrow.refund(job);
-        locked -= escrow.cap;
+        end(job, escrow.cap);
         ++successes[msg.sig];
     }
 
@@ -90,6 +92,13 @@ contract Player {
         vm.warp(block.timestamp + _rewards.vetoWindow());
         paid += _rewards.claim(_node, total, new bytes32[](0));
         ++successes[msg.sig];
+    }
+
+    /// @dev Its own book: what a job had locked is free again once, whatever the contract says.
+    function end(bytes32 job, uint256 cap) private {
+        if (_ended[job]) ++doubleEnds;
+        else locked -= cap;
+        _ended[job] = true;
     }
 
     function find(uint256 pick, JobEscrow.State wanted) private view returns (bytes32, JobEscrow.Escrow memory) {
@@ -124,6 +133,16 @@ contract InvariantsTest is Base {
     /// @dev The escrow holds exactly the caps of the jobs that have no outcome yet.
     function invariant_EscrowHoldsWhatIsLocked() external view {
         vm.assertEq(token.balanceOf(address(escrow)), player.locked());
+    }
+
+    function invariant_AJobEndsOnce() external view {
+        vm.assertEq(player.doubleEnds(), 0);
+    }
+
+    /// @dev The node owns nothing but what it claimed.
+    function invariant_ClaimsAreRemembered() external view {
+        vm.assertEq(rewards.claimed(node), token.balanceOf(node));
+        vm.assertEq(rewards.totalClaimed(), token.balanceOf(node));
     }
 
     /// @dev Tokens appear only as rewards and disappear only by jobs.
