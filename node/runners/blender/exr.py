@@ -59,3 +59,41 @@ def _with_oiio(path: Path) -> Planes:
         part += 1
     source.close()
     return planes
+
+
+def write_channels(path: Path, planes: Planes) -> None:
+    """Write float32 planes (H, W), row 0 at the top, as one ZIP-compressed EXR with the channels' full names."""
+    if OpenEXR is not None:
+        header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+        with OpenEXR.File(header, {k: np.ascontiguousarray(v, np.float32) for k, v in planes.items()}) as f:
+            f.write(str(path))
+        return
+    import OpenImageIO as oiio  # noqa: N813
+
+    names = sorted(planes)
+    height, width = planes[names[0]].shape
+    spec = oiio.ImageSpec(width, height, len(names), oiio.FLOAT)
+    spec.channelnames = tuple(names)
+    spec["compression"] = "zip"
+    target = oiio.ImageOutput.create(str(path))
+    if target is None or not target.open(str(path), spec):
+        raise RunnerError("assemble_failed", f"{path.name} cannot be written: {oiio.geterror()}")
+    target.write_image(np.ascontiguousarray(np.stack([planes[n] for n in names], -1), np.float32))
+    target.close()
+
+
+def text_headers(path: Path, prefix: str) -> dict[str, str]:
+    """The header fields of every part whose name begins with `prefix`."""
+    found: dict[str, str] = {}
+    if OpenEXR is not None:
+        with OpenEXR.File(str(path), header_only=True) as f:
+            for part in f.parts:
+                found |= {k: str(v) for k, v in part.header.items() if k.startswith(prefix)}
+        return found
+    import OpenImageIO as oiio  # noqa: N813
+
+    source = oiio.ImageInput.open(str(path))
+    if source is not None:
+        found = {a.name: str(a.value) for a in source.spec().extra_attribs if a.name.startswith(prefix)}
+        source.close()
+    return found

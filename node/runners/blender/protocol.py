@@ -49,33 +49,37 @@ class Work:
     """What is being done for one request: turns Blender's status lines into progress and into sync time.
 
     `sync_seconds` is the time Cycles spent getting the scene ready (every status before `Sample n/m`), which is the
-    part of a call that does not depend on pixels and samples.
+    part of a call that does not depend on pixels and samples; `sampling_seconds` is the time it then took samples.
     """
 
     def __init__(self, request: int | str | None) -> None:
         self.request = request
         self.sync_seconds = 0.0
+        self.sampling_seconds = 0.0
         self.base, self.share = 0.0, 1.0
         self._last_sent = 0.0
         self._mark = time.perf_counter()
-        self._sampling = True
+        self._phase = "idle"
 
     def step(self, base: float, share: float) -> None:
         """From here on a render counts as `share` of the request, beginning at `base` (both of 1)."""
         self.base, self.share = base, share
 
     def begin_render(self) -> None:
-        self._mark, self._sampling = time.perf_counter(), False
+        self._mark, self._phase = time.perf_counter(), "sync"
 
     def status(self, text: str) -> None:
         """A line of Blender's render statistics."""
         now = time.perf_counter()
-        if not self._sampling:
+        if self._phase == "sync":
             self.sync_seconds += now - self._mark
+        elif self._phase == "sampling":
+            self.sampling_seconds += now - self._mark
         self._mark = now
         part = 0.0
         head, found, rest = text.rpartition("Sample ")
-        self._sampling = bool(found) or text.endswith("Finished") or text.startswith("Time:")
+        ended = text.endswith("Finished") or text.startswith("Time:")
+        self._phase = "sampling" if found else "idle" if ended else "sync"
         if found:
             done, _, total = rest.split(",")[0].partition("/")
             with contextlib.suppress(ValueError, ZeroDivisionError):

@@ -1,14 +1,194 @@
 # SPDX-FileCopyrightText: The kilnet authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Not written yet."""
+"""`reference`: a cheap trusted render of a frame, and what the frame will cost.
+
+The low-resolution render sees the whole picture, so its time per pixel and sample is the frame's. What it cannot see
+is measured at full resolution on a few blocks: the time to get the scene ready, the fixed cost of a call, and, with
+adaptive sampling, the share of the samples that is really taken.
+"""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
-from .errors import RunnerError
-from .session import Session
+import bpy
+import numpy as np
+
+from . import exr, protocol
+from .errors import RunnerError, request_error
+from .render import out_path, peak_rss, rectangle, set_sample_range
+from .scene import Rect, Scene, set_samples, with_guard
+from .session import Array, Session
+
+_CELL = 8
+_CELLS, _BUDGET_S = 5, 4.0
+"""At most so many blocks are timed, and no further one is begun after so many seconds."""
+_LONG_ENOUGH_S = 0.5
+"""A shorter low-resolution render is timed again with up to 16 times the samples: its time would be mostly noise."""
 
 
-def reference(_session: Session, _request: dict[str, Any]) -> dict[str, Any]:
-    raise RunnerError("not_supported", "This runner cannot do that yet.")
+def reference(session: Session, request: dict[str, Any]) -> dict[str, Any]:
+    """`{blend, contract, frame, width, height, samples, out}` -> Combined (4, h, w) float32, a PNG and the cost model.
+
+    `width` and `height` are those of the whole frame; a scene with a render border gives its part of them.
+    """
+    started = time.perf_counter()
+    contract, out = request["contract"], out_path(session, request)
+    width, height, samples = (int(request[name]) for name in ("width", "height", "samples"))
+    if not (8 <= width <= contract["width"] and 8 <= height <= contract["height"]):
+        raise request_error(f"A reference of {width}x{height} is no smaller picture of the frame.")
+    work = protocol.current()
+    work.step(0.0, 0.6)
+    scene = session.prepare(request["blend"], contract, request["frame"], width=width, height=height)
+    load = session.file_load_seconds
+    set_sample_range(scene, contract, None)
+    rect = _scaled(contract, width, height)
+    planes, low = _low(session, scene, contract, rect, samples)
+    names = _combined(contract["channels"])
+    picture = np.stack([planes[name] for name in names])
+    picture.astype("<f4", copy=False).tofile(out)
+    preview = out.with_suffix(".png")
+    _preview(scene, picture, preview)
+    low_seconds = time.perf_counter() - started
+    work.step(0.6, 0.4)
+    cost = _full(session, scene, contract, int(request["frame"]))
+    session.unplace()
+    per_sample = low / ((rect[2] - rect[0]) * (rect[3] - rect[1])) * cost.pop("taken")
+    x0, y0, x1, y1 = contract["window"]
+    predicted = cost["sync_seconds"] + (x1 - x0) * (y1 - y0) * contract["samples"] * per_sample
+    return {
+        "file": out.name,
+        "preview": preview.name,
+        "channels": names,
+        "width": rect[2] - rect[0],
+        "height": rect[3] - rect[1],
+        "seconds": round(time.perf_counter() - started, 4),
+        "low_seconds": round(low_seconds, 4),
+        "load_seconds": round(load, 4),
+        "per_pixel_sample_seconds": per_sample,
+        "frame_seconds": round(predicted, 4),
+        "peak_rss": peak_rss(),
+    } | cost
+
+
+def _scaled(contract: dict[str, Any], width: int, height: int) -> Rect:
+    x0, y0, x1, y1 = contract["window"]
+    sx, sy = width / contract["width"], height / contract["height"]
+    left, top = min(int(x0 * sx), width - 1), min(int(y0 * sy), height - 1)
+    return left, top, max(left + 1, round(x1 * sx)), max(top + 1, round(y1 * sy))
+
+
+def _combined(channels: list[str]) -> list[str]:
+    """The four channels of the first layer's (and view's) Combined pass, R G B A."""
+    first = next((c for c in channels if ".Combined." in c), None)
+    if first is None:
+        raise RunnerError("contract_mismatch", "The contract has no Combined pass.")
+    head = first.rsplit(".", 1)[0]
+    return [f"{head}.{component}" for component in "RGBA"]
+
+
+def _low(
+    session: Session, scene: Scene, contract: dict[str, Any], rect: Rect, samples: int
+) -> tuple[dict[str, Array], float]:
+    """The planes, and the seconds that one sample of all their pixels takes."""
+    cycles = scene.cycles if contract["engine"] == "CYCLES" else None
+    work = protocol.current()
+    adaptive = bool(cycles and cycles.use_adaptive_sampling)
+    if cycles:
+        cycles.use_adaptive_sampling = False
+    own_samples = cycles.use_layer_samples if cycles else ""
+    set_samples(scene, samples)
+    planes, seconds = _sampled(session, scene, rect, work)
+    count = samples
+    if cycles and seconds < _LONG_ENOUGH_S:
+        count = min(16 * samples, int(samples * _LONG_ENOUGH_S / max(seconds, 1e-3)) + 1)
+        set_samples(scene, count)
+        _, seconds = _sampled(session, scene, rect, work)
+    set_samples(scene, int(contract["samples"]))
+    if cycles:
+        cycles.use_adaptive_sampling, cycles.use_layer_samples = adaptive, own_samples
+    return planes, seconds / count
+
+
+def _sampled(session: Session, scene: Scene, rect: Rect, work: protocol.Work) -> tuple[exr.Planes, float]:
+    began, synced, sampled = time.perf_counter(), work.sync_seconds, work.sampling_seconds
+    planes = session.render(scene, rect)
+    whole = time.perf_counter() - began - (work.sync_seconds - synced)
+    return planes, work.sampling_seconds - sampled or whole  # only Cycles tells
+
+
+def _preview(scene: Scene, picture: Array, path: Any) -> None:
+    """An 8-bit PNG of a linear picture (4, H, W) through the scene's view transform."""
+    _, height, width = picture.shape
+    image = bpy.data.images.new("kilnet preview", width, height, alpha=True, float_buffer=True)
+    settings = scene.render.image_settings
+    kept = {name: getattr(settings, name) for name in ("media_type", "file_format") if hasattr(settings, name)}
+    try:
+        image.pixels.foreach_set(np.ascontiguousarray(picture[:, ::-1].transpose(1, 2, 0)).ravel())
+        if "media_type" in kept:
+            settings.media_type = "IMAGE"
+        settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGB", "8"
+        image.save_render(str(path), scene=scene)
+    finally:
+        bpy.data.images.remove(image)
+        for name, value in kept.items():
+            setattr(settings, name, value)
+        settings.color_mode, settings.color_depth = "RGBA", "32"
+
+
+def _full(session: Session, scene: Scene, contract: dict[str, Any], frame: int) -> dict[str, float]:
+    """`sync_seconds`, `call_seconds`, `cell_seconds` and `taken` (share of the samples) at full resolution."""
+    if contract["engine"] != "CYCLES" or scene.render.use_freestyle:  # redone as whole frames: a cell is the frame
+        return {"sync_seconds": 0.0, "call_seconds": 0.0, "cell_seconds": 0.0, "taken": 1.0}
+    work = protocol.current()
+    session.place(scene, frame, contract["width"], contract["height"])
+    cells = _spread(tuple(contract["window"]))
+    counting = bool(contract["adaptive"])
+    layer = next(layer for layer in scene.view_layers if layer.use)
+    layer.cycles.pass_debug_sample_count = counting
+    synced = work.sync_seconds
+    set_samples(scene, 1)
+    rectangle(session, scene, contract, cells[0])
+    sync = work.sync_seconds - synced
+    call = min(_timed(session, scene, contract, cell)[0] for cell in cells[1:3])
+    set_samples(scene, int(contract["samples"]))
+    seconds: list[float] = []
+    shares: list[float] = []
+    began = time.perf_counter()
+    for cell in cells:
+        if seconds and time.perf_counter() - began > _BUDGET_S:
+            break
+        cell_seconds, share = _timed(session, scene, contract, cell, layer.name if counting else "")
+        seconds.append(cell_seconds)
+        shares.append(share)
+    layer.cycles.pass_debug_sample_count = False
+    return {
+        "sync_seconds": round(sync, 4),
+        "call_seconds": round(call, 5),
+        "cell_seconds": round(float(np.mean(seconds)), 5),
+        "taken": float(np.mean(shares)),
+    }
+
+
+def _timed(
+    session: Session, scene: Scene, contract: dict[str, Any], cell: Rect, layer: str = ""
+) -> tuple[float, float]:
+    """Seconds of one block, and the share of its samples that were taken (1 without a layer to count in)."""
+    began = time.perf_counter()
+    planes = session.render(scene, with_guard(cell, int(contract["guard"]), tuple(contract["window"])))
+    seconds = time.perf_counter() - began
+    counts = planes.get(f"{layer}.Debug Sample Count.X") if layer else None
+    if counts is None:
+        return seconds, 1.0
+    share = float(counts.mean())
+    return seconds, min(1.0, share if share <= 1.0 else share / contract["samples"])
+
+
+def _spread(window: Rect) -> list[Rect]:
+    """Blocks spread over the window, the same for every run."""
+    x0, y0, x1, y1 = window
+    w, h = max(1, x1 - x0 - _CELL), max(1, y1 - y0 - _CELL)
+    places = [((0.5 + 0.618034 * i) % 1.0, (0.5 + 0.754878 * i) % 1.0) for i in range(_CELLS)]
+    corners = [(x0 + int(u * w), y0 + int(v * h)) for u, v in places]
+    return [(x, y, min(x1, x + _CELL), min(y1, y + _CELL)) for x, y in corners]

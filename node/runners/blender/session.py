@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import blendfile, dependencies, exr, protocol
+from . import blendfile, dependencies, exr, freeze, protocol
 from .errors import RunnerError, request_error
 from .scene import (
     Rect,
@@ -50,6 +50,8 @@ class Session:
     _placed: tuple[int, int, int] | None = None
     load_seconds: float = field(default=0.0, init=False)
     """Seconds the current request spent opening the file; 0 where it was open."""
+    file_load_seconds: float = field(default=0.0, init=False)
+    """Seconds it took to open the file that is open, whenever that was."""
     saved_version: tuple[int, int] = (0, 0)
 
     def open(self, blend: Any, *, fresh: bool = True) -> None:
@@ -78,24 +80,28 @@ class Session:
         major, minor = bpy.data.version[0], bpy.data.version[1]
         _refuse_newer(path, (major, minor))
         self.saved_version = saved or (major, minor)
-        self.load_seconds += time.perf_counter() - started
+        self.file_load_seconds = time.perf_counter() - started
+        self.load_seconds += self.file_load_seconds
         self._file = key
 
     def forget(self) -> None:
         """The next request opens the file anew: what is in memory is no longer the file."""
         self._file, self._contract, self._placed = None, "", None
+        freeze.forget()
+
+    def unplace(self) -> None:
+        """The next request begins its frame afresh: render settings were changed under the persistent data."""
+        self._placed = None
 
     def prepare(self, blend: Any, contract: dict[str, Any], frame: Any, *, width: int = 0, height: int = 0) -> Scene:
         """The contract's scene, ready to render `frame` raw, at the contract's resolution or a smaller one.
 
         Raises RunnerError `wrong_version`, `contract_mismatch`, `missing_file` and those of `open`.
         """
-        _check_contract(contract)
+        check_contract(contract)
         key = json.dumps(contract, sort_keys=True)
         if key != self._contract:
-            self.open(blend)
-            scene = choose(contract.get("overrides") or {})
-            _obey(scene, contract)
+            scene = self.open_contract(blend, contract)
             raw_settings(scene, self.threads, self.device)
             _refuse_missing(contract)
             self._contract = key
@@ -107,15 +113,45 @@ class Session:
         self.place(scene, int(frame), width or contract["width"], height or contract["height"])
         return scene
 
+    def open_contract(self, blend: Any, contract: dict[str, Any]) -> Scene:
+        """The file opened anew, its scene as the contract has it, but still with the artist's output settings."""
+        check_contract(contract)
+        self.open(blend)
+        scene = choose(contract.get("overrides") or {})
+        _obey(scene, contract)
+        return scene
+
     def place(self, scene: Scene, frame: int, width: int, height: int) -> None:
         """Go to a frame and a resolution, dropping persistent data where either is another one."""
         wanted = (frame, width, height)
         if self._placed != wanted:
             scene.render.use_persistent_data = False
             scene.render.use_persistent_data = True
+            freeze.put_back()
             set_resolution(scene, width, height)
             scene.frame_set(frame)
+            freeze.set_aside(scene)
             self._placed = wanted
+
+    def cryptomatte_metadata(self, scene: Scene) -> dict[str, str]:
+        """Header fields of a 1-sample render of a few pixels. Output settings are changed by it."""
+        r, cycles = scene.render, scene.cycles
+        kept = {name: getattr(r, name) for name in ("resolution_x", "resolution_y", "resolution_percentage")}
+        samples, denoising, compositing = cycles.samples, cycles.use_denoising, r.use_compositing
+        target = self.scratch / "cryptomatte.exr"
+        try:
+            raw_settings(scene, self.threads, self.device)
+            set_resolution(scene, 8, 8)
+            cycles.samples = 1
+            set_border(scene, (0, 0, 8, 8))
+            r.filepath = str(target)
+            bpy.ops.render.render(write_still=True, scene=scene.name)
+            return exr.text_headers(target, "cryptomatte/")
+        finally:
+            target.unlink(missing_ok=True)
+            for name, value in kept.items():
+                setattr(r, name, value)
+            cycles.samples, cycles.use_denoising, r.use_compositing = samples, denoising, compositing
 
     def render(self, scene: Scene, rect: Rect) -> exr.Planes:
         """Render a rectangle of the frame and read every channel of it, (H, W) float32 each, row 0 at the top."""
@@ -159,7 +195,7 @@ def _refuse_newer(path: Path, saved: tuple[int, int] | None) -> None:
 _REQUIRED = ("runtime", "version", "engine", "scene", "width", "height", "window", "samples", "guard", "channels")
 
 
-def _check_contract(contract: Any) -> None:
+def check_contract(contract: Any) -> None:
     if not isinstance(contract, dict) or any(name not in contract for name in _REQUIRED):
         raise request_error(f"A contract needs {', '.join(_REQUIRED)}; describe returns one.")
     if contract["runtime"] != "blender" or contract["version"] != version():

@@ -18,11 +18,30 @@ Simulation = dict[str, Any]
 
 def simulations(scene: Any) -> list[Simulation]:
     """Every simulation that takes part in the scene's picture."""
-    return [*_rigid_bodies(scene), *(s for item in scene.objects for s in _of_object(scene, item))]
+    found = [*_rigid_bodies(scene)]
+    for item in scene.objects:
+        own = item.library is None
+        found += [s | {"bakeable": s["bakeable"] and own} for s in _of_object(scene, item)]
+    return found
 
 
 def unbaked(scene: Any) -> list[Simulation]:
     return [s for s in simulations(scene) if not s["baked"]]
+
+
+def point_caches(scene: Any) -> list[Any]:
+    """Every point cache of the scene's simulations."""
+    world = scene.rigidbody_world
+    caches = [world.point_cache] if world is not None and world.point_cache is not None else []
+    for item in scene.objects:
+        for modifier in item.modifiers:
+            if modifier.type in {"CLOTH", "SOFT_BODY"}:
+                caches.append(modifier.point_cache)
+            elif modifier.type == "PARTICLE_SYSTEM":
+                caches.append(modifier.particle_system.point_cache)
+            elif modifier.type == "DYNAMIC_PAINT" and modifier.canvas_settings is not None:
+                caches += [surface.point_cache for surface in modifier.canvas_settings.canvas_surfaces]
+    return caches
 
 
 def unbakable(found: list[Simulation]) -> RunnerError:
