@@ -13,17 +13,6 @@ __all__ = ["Usage", "Watch"]
 
 _MOVING_CPU_SECONDS = 0.05
 """Less processor time than this in a whole silence is a thread that says "alive", not work."""
-_MAX_REQUEST_BYTES = 1024**2
-
-
-class RunnerProcess:
-    """A runner in its sandbox, answering JSON lines.
-
-    `start()`, then `request()` as often as wanted, one at a time (a second caller waits), then `stop()`; or use it
-    as a context manager. Paths in requests are the inside ones, `/job/...` and `/scratch/...`, whatever the
-    launcher. All methods are safe to call from any thread; `kill()` and `cancel` work while another thread waits in
-    `request()`.
-    """
 
 
 @dataclass(frozen=True, slots=True)

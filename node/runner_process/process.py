@@ -28,6 +28,17 @@ from node.sandbox import Bubblewrap, Launcher, SandboxSpec
 __all__ = ["RunnerProcess", "Usage"]
 
 _LOOK_SECONDS = 0.1
+_MAX_REQUEST_BYTES = 1024**2
+
+
+class RunnerProcess:
+    """A runner in its sandbox, answering JSON lines.
+
+    `start()`, then `request()` as often as wanted, one at a time (a second caller waits), then `stop()`; or use it
+    as a context manager. Paths in requests are the inside ones, `/job/...` and `/scratch/...`, whatever the
+    launcher. All methods are safe to call from any thread; `kill()` and `cancel` work while another thread waits in
+    `request()`.
+    """
 
     def __init__(self, spec: SandboxSpec, *, launcher: Launcher | None = None) -> None:
         self.spec = spec
@@ -175,7 +186,8 @@ _LOOK_SECONDS = 0.1
             allowed = self.spec.limits.memory_bytes
             return RunnerOutOfMemory("memory_bytes", self._watchdog.take_memory_peak(), allowed, killed=False)
         details = error.get("details")
-        return RunnerError(code, message, error.get("scene_fault") is True, details if isinstance(details, dict) else None)
+        known = details if isinstance(details, dict) else None
+        return RunnerError(code, message, error.get("scene_fault") is True, known)
 
     def _next_line(self, watch: Watch) -> dict[str, object]:
         while True:
