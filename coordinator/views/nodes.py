@@ -1,0 +1,63 @@
+"""NodeView: what is known of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from coordinator.store.models import Node, Receipt
+from jobs.pricing import reward_units
+from jobs.wire import NodeView, RegisterNode
+
+__all__ = ["ONLINE_SECONDS", "node_view", "node_views", "nodes_online"]
+
+ONLINE_SECONDS = 60.0
+"""A worker that called within this time is online: claims are repeated at least every 30 s, heartbeats more often."""
+
+
+def nodes_online(session: Session, *, now: float) -> int:
+    """How many nodes of strangers are online; the coordinator's own workers do not count."""
+    count = session.scalar(
+        select(func.count()).select_from(Node).where(Node.last_seen > now - ONLINE_SECONDS, ~Node.trusted)
+    )
+    return int(count or 0)
+
+
+def node_view(session: Session, node: Node, *, now: float) -> NodeView:
+    """One worker. `now` in Unix seconds."""
+    return node_views(session, [node], now=now)[0]
+
+
+def node_views(session: Session, nodes: Sequence[Node], *, now: float) -> list[NodeView]:
+    """Workers, in the order given."""
+    earned: dict[str, int] = {}
+    rows = session.execute(
+        select(Receipt.node, Receipt.price, func.count())
+        .where(Receipt.node.in_([node.address for node in nodes]))
+        .group_by(Receipt.node, Receipt.price)
+    )
+    for address, price, count in rows:
+        earned[address] = earned.get(address, 0) + count * reward_units(price)
+    views = []
+    for node in nodes:
+        registration = RegisterNode.model_validate(node.registration)
+        views.append(
+            NodeView(
+                address=node.address,
+                owner=node.owner,
+                name=node.name,
+                trusted=node.trusted,
+                online=node.last_seen > now - ONLINE_SECONDS,
+                sandboxed=node.sandboxed,
+                runtimes=registration.runtimes,
+                ask_usd_per_kiln_hour=node.ask_usd_per_kiln_hour,
+                region=node.region,
+                tiles_accepted=node.accepted,
+                tiles_rejected=node.rejected,
+                earned=earned.get(node.address, 0),
+                suspended=node.suspended,
+            )
+        )
+    return views
