@@ -1,0 +1,70 @@
+"""Arrays from files: .npz, .npy, .parquet. Nothing in a file is ever run (no pickles)."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.errors import BadInput
+
+__all__ = ["SUFFIXES", "read_arrays"]
+
+SUFFIXES = (".npz", ".npy", ".parquet")
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Arrays by name; the one of an .npy file is named "". Raises BadInput for what cannot be read."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".npy":
+            return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
+        if suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                if isinstance(archive, np.ndarray):
+                    raise BadInput(f"{path}: is an .npy file named .npz; rename it")
+                return {name: archive[name] for name in archive.files}
+        if suffix == ".parquet":
+            return _read_parquet(path)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; check the path") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if "allow_pickle" in str(error):
+            raise BadInput(f"{path}: holds Python objects, not numbers; save plain arrays") from None
+        reason = str(error).splitlines()[0][:200] or type(error).__name__
+        raise BadInput(f"{path}: cannot be read ({reason}); save it again") from None
+    raise BadInput(f"{path}: give a file that ends in .npz, .npy or .parquet, or a folder of images")
+
+
+def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise BadInput(f"{path}: reading it needs pyarrow: `pip install 'kilnet[parquet]'`, or save an .npz") from None
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except pyarrow.ArrowException as error:
+        raise BadInput(f"{path}: cannot be read ({str(error).splitlines()[0][:200]}); save it again") from None
+    return {name: _column(path, name, table.column(name)) for name in table.column_names}
+
+
+def _column(path: Path, name: str, column: Any) -> NDArray[Any]:
+    """A column of numbers, or of lists (of lists) of numbers that are all of one length."""
+    import pyarrow.compute
+
+    if column.null_count:
+        raise BadInput(f"{path}: column {name!r} has {column.null_count} empty cells; fill or drop them")
+    items, shape, values = len(column), [], column.combine_chunks()
+    while hasattr(values.type, "value_type"):
+        lengths = pyarrow.compute.list_value_length(values).unique()
+        if len(lengths) > 1:
+            raise BadInput(f"{path}: the lists of column {name!r} differ in length; items must have one shape")
+        shape.append(lengths[0].as_py() if len(lengths) else 0)
+        values = values.flatten()
+    if values.null_count:
+        raise BadInput(f"{path}: column {name!r} has empty values; fill or drop them")
+    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(items, *shape)
