@@ -7,7 +7,7 @@ RUN := .venv/bin/python -m
 WORKERS ?= 2
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint types unit bench docs addon pins clean help
+.PHONY: setup demo test lint types unit bench docs pins clean help
 
 setup: ## make .venv with everything in it (the default)
 	@sh scripts/setup.sh
@@ -20,7 +20,7 @@ test: lint types unit ## everything that must hold
 lint: setup ## style, import rules
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
-	.venv/bin/lint-imports --no-timings
+	.venv/bin/lint-imports --no-logo
 
 types: setup ## mypy --strict
 	$(RUN) mypy

@@ -39,7 +39,7 @@ class Layout:
     def create(self) -> None:
         """Makes the folders, closed to other accounts. Raises BadInput where that cannot be."""
         try:
-            self.data.mkdir(parents=True, exist_ok=True)
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (
                 self.keys,
                 self.logs,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from contracts.errors import ChainError
 from coordinator.config import Settings
 from coordinator.stack.layout import Layout
 from jobs.errors import KilnetError
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
         return 2
     try:
         step(Settings.load())
-    except KilnetError as error:
+    except (KilnetError, ChainError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -62,6 +62,7 @@ def serve(
 
     Raises Refused where one runs on this folder already, BadInput for bad options, Unavailable where a part does not
     come up."""
+    os.umask(0o077)  # for this process and all parts: the database and the logs are as private as the keys
     layout.create()
     lock = StackLock(layout.lock)
     lock.take()

@@ -1,0 +1,15 @@
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `-n 2 --dist loadgroup`: a file's tests stay in one worker, so that they share their fixtures; those that
+    start a whole stack come first and one after another, since each of them takes the whole machine."""
+    for item in items:
+        group = "stack" if item.get_closest_marker("stack") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
