@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from coordinator.leasing import ONLINE_SECONDS
 from coordinator.store.models import Node, Receipt
 from jobs.pricing import reward_units
 from jobs.wire import NodeView, RegisterNode
 
 __all__ = ["ONLINE_SECONDS", "node_view", "node_views", "nodes_online"]
-
-ONLINE_SECONDS = 60.0
-"""A worker that called within this time is online: claims are repeated at least every 30 s, heartbeats more often."""
 
 
 def nodes_online(session: Session, *, now: float) -> int:

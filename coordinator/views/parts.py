@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.store.models import Lease, Output, Work
@@ -41,7 +41,7 @@ def tile_views(session: Session, job_id: str, *, offset: int = 0, limit: int = 1
         )
         .order_by(Lease.state.in_(LIVE), Lease.token)
     )
-    shown: dict[int, Row[Any]] = {}
+    shown: dict[int, Any] = {}
     accepted = {tile.accepted_lease for tile in tiles}
     for row in leases:
         if row.work_id not in shown or shown[row.work_id].id not in accepted:
