@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from coordinator.store.database import Database
+from tests.coordinator.world import World
 
 _counter = itertools.count()
 
@@ -75,3 +76,9 @@ def db(database_url: str, clock: Clock) -> Iterator[Database]:
     database.migrate()
     yield database
     database.close()
+
+
+@pytest.fixture
+def world(db: Database, tmp_path: Path) -> World:
+    """A deployment with an owner and nobody at work yet, on each kind of database."""
+    return World(db, tmp_path)

@@ -1,0 +1,239 @@
+"""Claiming: which work a free device gets, and making the lease without a second one getting the same."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from eth_utils.address import to_checksum_address
+from sqlalchemy import ColumnElement, and_, case, false, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from coordinator.config import LeaseSettings, Settings
+from coordinator.leasing.offers import offer
+from coordinator.leasing.workers import Worker, seen, worker_of
+from coordinator.settlement import domain as settings_domain
+from coordinator.states import LEASE_LIVE, change_work
+from coordinator.store.database import Database, Stale
+from coordinator.store.models import Job, Lease, Node, Work
+from jobs.states import JobState, LeaseState, WorkKind, WorkState
+from jobs.typed_data import Domain
+from jobs.wire import ClaimRequest, LeaseOffer, RuntimeClass
+from verification.challenge import new_secret
+
+__all__ = ["claim", "expected_seconds"]
+
+_PAGE = 64
+_PAGES = 16
+"""At most this many pages of work are looked through for one claim: others are excluded, or somebody was faster."""
+
+STATES_FOR: dict[WorkKind, tuple[JobState, ...]] = {
+    WorkKind.DESCRIBE: (JobState.ADMITTING,),
+    WorkKind.REFERENCE: (JobState.ADMITTING,),
+    WorkKind.TILE: (JobState.RUNNING,),
+    WorkKind.ASSEMBLE: (JobState.RUNNING,),
+    # What is already rendered is judged although the job is paused: its worker waits for the receipt.
+    WorkKind.AUDIT: (JobState.RUNNING, JobState.PAUSED),
+    WorkKind.REPRODUCE: (JobState.RUNNING, JobState.PAUSED),
+}
+"""States of a job in which work of each kind is leased."""
+
+
+class _Candidate(NamedTuple):
+    work_id: int
+    device: RuntimeClass
+    state: WorkState
+    """PENDING, or LEASED where a straggler's tile is given to a second worker."""
+
+
+def expected_seconds(settings: LeaseSettings, seconds: float, score: float) -> float:
+    """How long a lease may be expected to take on a machine of this score, work given at score 1.0."""
+    return max(settings.minimum_seconds, seconds / score)
+
+
+def claim(
+    db: Database, settings: Settings, *, node: str, request: ClaimRequest, domain: Domain | None = None
+) -> LeaseOffer | None:
+    """A lease for one device of `node`, or None where there is nothing for it now.
+
+    Raises Forbidden (not registered), Conflict (none of the request's classes is registered)."""
+    node = to_checksum_address(node)
+    domain = domain or settings_domain(settings)
+    now = db.now()
+    with db.read() as session:
+        worker = worker_of(session, node, request)
+        stale = (session.get_one(Node, node).last_seen or 0) < now - 10
+        candidates = list(_candidates(session, settings.leases, worker, request, now))
+    if stale:
+        with db.begin() as session:
+            seen(session, node, now)
+    for candidate in candidates:
+        try:
+            lease = db.transact(lambda session, c=candidate: _lease(db, session, settings, worker, c))  # type: ignore[misc]
+        except Stale:
+            continue
+        if lease is not None:
+            with db.read() as session:
+                return offer(session, settings, lease, domain)
+    return None
+
+
+def _kinds(worker: Worker, request: ClaimRequest) -> list[WorkKind]:
+    return [kind for kind in dict.fromkeys(request.kinds) if worker.trusted or kind is WorkKind.TILE]
+
+
+def _jobs(session: Session, worker: Worker, kinds: list[WorkKind], now: float) -> dict[WorkKind, list[str]]:
+    """Jobs that may give this worker work, by kind."""
+    states = sorted({str(state) for kind in kinds for state in STATES_FOR[kind]})
+    rows = session.execute(
+        select(
+            Job.id, Job.state, Job.deadline, Job.spec["owners"], Job.spec["regions"], Job.quote["usd_per_kiln_hour"]
+        ).where(Job.state.in_(states), Job.outcome.is_(None))
+    )
+    found: dict[WorkKind, list[str]] = {kind: [] for kind in kinds}
+    for job_id, state, deadline, owners, regions, price in rows:
+        if not worker.may_see(owners or (), regions or ()) or (deadline is not None and deadline <= now):
+            continue
+        for kind in kinds:
+            # Who asks more than the job's clearing price bid too high for it.
+            too_dear = kind is WorkKind.TILE and (worker.suspended or price is None or worker.ask > price * (1 + 1e-9))
+            if state in STATES_FOR[kind] and not too_dear:
+                found[kind].append(job_id)
+    return {kind: ids for kind, ids in found.items() if ids}
+
+
+def _fitting(worker: Worker, jobs: dict[WorkKind, list[str]]) -> ColumnElement[bool]:
+    """SQL for work of these jobs that this worker's runtimes and classes can do."""
+    kinds = [and_(Work.kind == str(kind), Work.job_id.in_(ids)) for kind, ids in jobs.items()]
+    return and_(
+        or_(*kinds) if kinds else false(),
+        Work.runtime.in_(sorted(worker.runtimes)),
+        or_(Work.numerics_class.is_(None), Work.numerics_class.in_([c.numerics_class for c in worker.classes])),
+        *([] if worker.trusted else [Work.trusted.is_(False)]),
+    )
+
+
+def _barred(worker: Worker, excluded: list[Any]) -> bool:
+    return worker.address in excluded or worker.owner in excluded
+
+
+def _candidates(
+    session: Session, settings: LeaseSettings, worker: Worker, request: ClaimRequest, now: float
+) -> Iterator[_Candidate]:
+    """Work for this worker, best first: warm jobs, then by priority and age; then tiles that another is slow with."""
+    jobs = _jobs(session, worker, _kinds(worker, request), now)
+    if not jobs:
+        return
+    warmth = case({job: i for i, job in enumerate(request.warm)}, value=Work.job_id, else_=len(request.warm))
+    pending = (
+        select(Work.id, Work.runtime, Work.numerics_class, Work.excluded)
+        .where(Work.state == str(WorkState.PENDING), Work.not_before <= now, _fitting(worker, jobs))
+        .order_by(Work.priority.desc(), *([warmth] if request.warm else []), Work.id)
+    )
+    found = 0
+    for page in range(_PAGES):
+        rows = session.execute(pending.limit(_PAGE).offset(page * _PAGE)).all()
+        for row in rows:
+            devices = worker.classes_for(row.runtime, row.numerics_class)
+            if devices and not _barred(worker, row.excluded):
+                yield _Candidate(row.id, devices[0], WorkState.PENDING)
+                found += 1
+        if found or len(rows) < _PAGE:
+            break
+    if WorkKind.TILE in jobs:
+        yield from _stragglers(session, settings, worker, {WorkKind.TILE: jobs[WorkKind.TILE]}, now)
+
+
+def _stragglers(
+    session: Session, settings: LeaseSettings, worker: Worker, jobs: dict[WorkKind, list[str]], now: float
+) -> Iterator[_Candidate]:
+    """Tiles whose only lease takes longer than `straggler_factor` times what was expected."""
+    # last_expiry was set to longest_factor x expected after the beginning.
+    share = settings.straggler_factor / settings.longest_factor
+    other = aliased(Lease)
+    live = [str(state) for state in LEASE_LIVE]
+    second = select(other.id).where(other.work_id == Lease.work_id, other.id != Lease.id, other.state.in_(live))
+    rows = session.execute(
+        select(Work.id, Work.runtime, Work.numerics_class, Work.excluded, Lease.node, Node.owner)
+        .join(Lease, Lease.work_id == Work.id)
+        .join(Node, Node.address == Lease.node)
+        .where(
+            Work.state == str(WorkState.LEASED),
+            _fitting(worker, jobs),
+            Lease.state == str(LeaseState.ACTIVE),
+            now - Lease.created_at > share * (Lease.last_expiry - Lease.created_at),
+            ~second.exists(),
+        )
+        .order_by(Lease.created_at)
+        .limit(_PAGE)
+    )
+    for row in rows:
+        devices = worker.classes_for(row.runtime, row.numerics_class)
+        if devices and not _barred(worker, [*row.excluded, row.node, row.owner]):
+            yield _Candidate(row.id, devices[0], WorkState.LEASED)
+
+
+def _lease(db: Database, session: Session, settings: Settings, worker: Worker, candidate: _Candidate) -> Lease | None:
+    """Make the lease if the work is still to be had; None where somebody was faster."""
+    now, device = db.now(), candidate.device
+    work = session.scalars(
+        db.skip_locked(select(Work).where(Work.id == candidate.work_id, Work.state == str(candidate.state)))
+    ).one_or_none()
+    if work is None or _barred(worker, work.excluded) or work.numerics_class not in (None, device.numerics_class):
+        return None
+    job = session.get_one(Job, work.job_id)
+    if job.state not in STATES_FOR[WorkKind(work.kind)] or job.outcome is not None:
+        return None
+    if candidate.state is WorkState.LEASED and len(_live(session, work.id)) != 1:
+        return None
+    expected = expected_seconds(settings.leases, work.expected_seconds, device.score)
+    lease = Lease(
+        id=f"l{secrets.token_hex(11)}",
+        work_id=work.id,
+        job_id=work.job_id,
+        kind=work.kind,
+        node=worker.address,
+        token=work.next_token,
+        attempt=work.next_token,
+        numerics_class=device.numerics_class,
+        state=str(LeaseState.ACTIVE),
+        created_at=now,
+        expires_at=now + settings.leases.expiry_seconds,
+        last_expiry=now + settings.leases.longest_factor * expected,
+        secret=new_secret(),
+    )
+    if work.kind == WorkKind.TILE and work.numerics_class is None:
+        _fix_class(session, work, device.numerics_class)
+    told = {"node": worker.address, "attempt": lease.attempt, "lease": lease.id}
+    change_work(session, work, WorkState.LEASED, next_token=work.next_token + 1, tell=told)
+    session.add(lease)
+    session.flush()
+    return lease
+
+
+def _live(session: Session, work_id: int) -> list[str]:
+    return list(
+        session.scalars(
+            select(Lease.id).where(Lease.work_id == work_id, Lease.state.in_([str(state) for state in LEASE_LIVE]))
+        )
+    )
+
+
+def _fix_class(session: Session, work: Work, numerics_class: str) -> None:
+    """From the first lease on, all tiles of the frame go to this class only: no frame mixes classes.
+
+    Two workers that each take a first tile of one frame wait for each other here; the database ends one of them."""
+    group = work.key.partition(":")[0]
+    session.execute(
+        update(Work)
+        .where(
+            Work.job_id == work.job_id,
+            Work.kind == str(WorkKind.TILE),
+            Work.key.like(f"{group}:%"),
+            Work.numerics_class.is_(None),
+        )
+        .values(numerics_class=numerics_class)
+        .execution_options(synchronize_session=False)
+    )
+    session.refresh(work)

@@ -1,0 +1,160 @@
+"""Who works: registration, and what a worker may be given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eth_utils.address import to_checksum_address
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from coordinator.config import Settings
+from coordinator.errors import Conflict, Forbidden, UpgradeNeeded
+from coordinator.events import wake_after_commit
+from coordinator.store.database import Database
+from coordinator.store.models import Node
+from jobs.wire import PROTOCOL, ClaimRequest, RegisterNode, RuntimeClass
+
+__all__ = ["ONLINE_SECONDS", "Worker", "online_workers", "register", "seen", "worker_of"]
+
+ONLINE_SECONDS = 90
+"""A worker that was heard of this recently is online: it claims at least every 30 s or sends heartbeats."""
+_SEEN_EVERY = 10
+_MAX_HARDWARE_BYTES = 64 << 10
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What decides which work somebody gets."""
+
+    address: str
+    owner: str
+    trusted: bool
+    suspended: bool
+    region: str
+    ask: float
+    """USD per kiln-hour."""
+    suspicion: int
+    classes: tuple[RuntimeClass, ...]
+
+    @property
+    def runtimes(self) -> set[str]:
+        """Names that Work.runtime may have for this worker: with the version, and without where any will do."""
+        return {f"{c.runtime}-{c.version}" for c in self.classes} | {c.runtime for c in self.classes}
+
+    @property
+    def score(self) -> float:
+        """Benchmark score of its fastest device."""
+        return max(c.score for c in self.classes)
+
+    def may_see(self, owners: Sequence[str], regions: Sequence[str]) -> bool:
+        """Whether a job that is restricted to these owners and regions may be shown to this worker.
+
+        Anybody can name an owner when registering; only the owner's own address proves to be the owner."""
+        if self.trusted:
+            return True
+        allowed = {owner.lower() for owner in owners}
+        if allowed and self.address.lower() not in allowed:
+            return False
+        return not regions or self.region in regions
+
+    def classes_for(self, runtime: str, numerics_class: str | None) -> list[RuntimeClass]:
+        """Its devices that can do work for `runtime`, in the order in which it named them."""
+        return [
+            c
+            for c in self.classes
+            if runtime in (c.runtime, f"{c.runtime}-{c.version}")
+            and (numerics_class is None or c.numerics_class == numerics_class)
+        ]
+
+
+def _worker(node: Node, only: Sequence[str] | None = None) -> Worker:
+    classes = [RuntimeClass.model_validate(c) for c in node.registration["runtimes"]]
+    if only is not None:
+        classes = [c for name in dict.fromkeys(only) for c in classes if c.numerics_class == name]
+    return Worker(
+        address=node.address,
+        owner=node.owner,
+        trusted=node.trusted,
+        suspended=node.suspended is not None,
+        region=node.region,
+        ask=node.ask_usd_per_kiln_hour,
+        suspicion=node.suspicion,
+        classes=tuple(classes),
+    )
+
+
+def worker_of(session: Session, address: str, request: ClaimRequest) -> Worker:
+    """The registered worker, with those of its classes that the request names. Raises Forbidden, Conflict."""
+    node = session.get(Node, address)
+    if node is None:
+        raise Forbidden(f"{address} is not registered: POST /v1/nodes/register first", code="not_registered")
+    worker = _worker(node, request.runtimes)
+    if not worker.classes:
+        raise Conflict(
+            "none of the numerics classes in the request is registered: register again with those of this device",
+            code="class_not_registered",
+        )
+    return worker
+
+
+def online_workers(session: Session, now: float) -> list[Worker]:
+    """Everybody who was heard of lately."""
+    return [_worker(node) for node in session.scalars(select(Node).where(Node.last_seen > now - ONLINE_SECONDS))]
+
+
+def seen(session: Session, address: str, now: float) -> None:
+    """Note that a worker was heard of; written at most every few seconds."""
+    session.execute(
+        update(Node)
+        .where(Node.address == address, Node.last_seen < now - _SEEN_EVERY)
+        .values(last_seen=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _checked(body: RegisterNode) -> dict[str, Any]:
+    if body.protocol != PROTOCOL:
+        raise UpgradeNeeded(f"this gateway speaks protocol {PROTOCOL}, the agent {body.protocol}: install its version")
+    registration = body.model_dump(mode="json")
+    if len(json.dumps(registration["hardware"])) > _MAX_HARDWARE_BYTES:
+        registration["hardware"] = {}
+    return registration
+
+
+def register(db: Database, settings: Settings, *, address: str, body: RegisterNode) -> Node:
+    """Record what a worker is, anew at each of its starts. Raises UpgradeNeeded."""
+    registration = _checked(body)
+    address = to_checksum_address(address)
+    now = db.now()
+    values: dict[str, Any] = {
+        "owner": to_checksum_address(body.owner) if body.owner else address,
+        "name": body.name,
+        "trusted": address in {to_checksum_address(trusted) for trusted in settings.trusted},
+        "sandboxed": body.sandboxed,
+        "registration": registration,
+        "ask_usd_per_kiln_hour": body.ask_usd_per_kiln_hour,
+        "region": body.region,
+        "last_seen": now,
+    }
+
+    def write(session: Session) -> Node:
+        node = session.get(Node, address)
+        if node is None:
+            node = Node(address=address, registered_at=now, **values)
+            session.add(node)
+        else:
+            for name, value in values.items():
+                setattr(node, name, value)
+        session.flush()
+        wake_after_commit(session)
+        return node
+
+    try:
+        return db.transact(write)
+    except IntegrityError:  # two first registrations at once
+        return db.transact(write)
