@@ -20,13 +20,20 @@ GUARD_ADAPTIVE, GUARD_VOLUME = 4, 16
 
 
 def describe(session: Session, request: dict[str, Any]) -> dict[str, Any]:
-    """`{blend, overrides?, frame?, allow_missing?}` -> description. Leaves the file to be opened anew."""
+    """`{blend, overrides?, frame?, allow_missing?}` -> description. Leaves the file to be opened anew.
+
+    `allow_missing: true` takes whatever is missing into the contract's overrides, so that nodes render without it too.
+    """
     overrides = dict(request.get("overrides") or {})
     session.open(request["blend"])
     scene = choose(overrides)
     missing = dependencies.missing_files()
-    if missing and not request.get("allow_missing"):
-        raise _missing(missing)
+    allowed = set(overrides.get("allow_missing") or ())
+    refused = [m for m in missing if m["path"] not in allowed]
+    if refused and not request.get("allow_missing"):
+        raise _missing(refused)
+    if missing:
+        overrides["allow_missing"] = [m["path"] for m in missing]
     _refuse(scene)
     description = _facts(session, scene) | {"missing_files": missing, "overrides": overrides}
     frame = int(request.get("frame", scene.frame_current))
@@ -36,12 +43,9 @@ def describe(session: Session, request: dict[str, Any]) -> dict[str, Any]:
         split, reason = passes.sample_split(scene, kinds)
     finally:
         session.forget()  # the scene was changed to find out its channels
-    contract = _contract(description, channels, overrides, missing)
+    description |= {"pass_kinds": kinds, "sample_split_ok": split, "sample_split_reason": reason}
     description |= {
-        "pass_kinds": kinds,
-        "sample_split_ok": split,
-        "sample_split_reason": reason,
-        "contract": contract,
+        "contract": _contract(description, channels, overrides),
         "warnings": sentences(description),
     }
     return description
@@ -190,13 +194,11 @@ def _channels(session: Session, scene: Scene, frame: int) -> list[str]:
     return sorted(n for n in names if not n.rpartition(".")[0].endswith(UNREPEATABLE))
 
 
-def _contract(
-    description: dict[str, Any], channels: list[str], overrides: dict[str, Any], missing: list[dict[str, str]]
-) -> dict[str, Any]:
+def _contract(description: dict[str, Any], channels: list[str], overrides: dict[str, Any]) -> dict[str, Any]:
     same = (
         "runtime", "version", "engine", "scene", "camera", "width", "height", "window", "samples", "seed", "adaptive",
-        "guard", "views", "lane",
+        "guard", "views", "lane", "pass_kinds",
     )  # fmt: skip
     kept = {k: v for k, v in overrides.items() if k != "frames"}
     contract = {name: description[name] for name in same}
-    return contract | {"channels": channels, "overrides": kept, "missing": [m["path"] for m in missing]}
+    return contract | {"channels": channels, "sample_split": description["sample_split_ok"], "overrides": kept}

@@ -19,7 +19,10 @@ Scene = Any  # bpy.types.Scene; bpy has no type information
 Rect = tuple[int, int, int, int]
 
 EEVEE = ("BLENDER_EEVEE", "BLENDER_EEVEE_NEXT")
-OVERRIDES = ("engine", "samples", "resolution", "scene", "camera", "frames", "denoise", "seed")
+OVERRIDES = (
+    "engine", "samples", "resolution", "scene", "camera", "frames", "denoise", "seed", "adaptive", "allow_missing",
+)  # fmt: skip
+"""`frames` is for whoever plans the job; `allow_missing` lists files, as the scene names them, to render without."""
 
 
 def choose(overrides: dict[str, Any]) -> Scene:
@@ -49,6 +52,8 @@ def choose(overrides: dict[str, Any]) -> Scene:
         set_samples(scene, int(overrides["samples"]))
     if overrides.get("seed") is not None:
         scene.cycles.seed = int(overrides["seed"])
+    if overrides.get("adaptive") is not None:
+        scene.cycles.use_adaptive_sampling = bool(overrides["adaptive"])
     if overrides.get("denoise") is not None:
         scene.cycles.use_denoising = bool(overrides["denoise"])
     return scene

@@ -224,7 +224,7 @@ def _obey(scene: Scene, contract: dict[str, Any]) -> None:
 
 
 def _refuse_missing(contract: dict[str, Any]) -> None:
-    accepted = set(contract.get("missing") or ())
+    accepted = set((contract.get("overrides") or {}).get("allow_missing") or ())
     missing = [m for m in dependencies.missing_files() if m["path"] not in accepted]
     if missing:
         names = ", ".join(m["path"] for m in missing[:5])
