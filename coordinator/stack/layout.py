@@ -65,6 +65,11 @@ class Layout:
         return self.data / "lock"
 
     @property
+    def users(self) -> Path:
+        """Held (shared flock) by every program that uses a temporary stack: it stays as long as one of them does."""
+        return self.data / "users"
+
+    @property
     def status(self) -> Path:
         """What runs, and where: written by the supervisor, read by everybody else."""
         return self.data / "stack.json"

@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.stack.layout import Layout
-from coordinator.stack.supervisor import STACK_READY, StackLock
+from coordinator.stack.locks import StackLock, UsersLock
+from coordinator.stack.supervisor import STACK_READY
 from jobs.errors import Unavailable
 
 __all__ = ["LocalStack", "find_running", "temporary_stack"]
 
 _READY_SECONDS = 150.0
 _STOP_SECONDS = 40.0
+
+_used: list[UsersLock] = []
+"""Stacks of others that this process uses; given back by the kernel when it ends."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,16 @@ def _ready(layout: Layout) -> LocalStack | None:
 def find_running(data: Path | None = None) -> LocalStack | None:
     """The stack on this data folder (None: the default one), or None where none runs.
 
-    One that is just being started is waited for. Raises Unavailable where it does not get ready."""
+    One that is just being started is waited for. From then on this process counts as its user: a temporary stack that
+    another program has started stays until both have ended. Raises Unavailable where it does not get ready."""
     layout = Layout.at(data)
+    users = UsersLock(layout.users)
     until = time.monotonic() + _READY_SECONDS
     while StackLock.is_held(layout.lock):
         status = _status(layout)
         # The file of one that was killed outlives it: believe only what the holder of the lock has written.
-        if _alive(status.get("pid")) and (found := _ready(layout)) is not None:
+        if _alive(status.get("pid")) and (found := _ready(layout)) is not None and users.join():
+            _used.append(users)
             return found
         if time.monotonic() > until:
             raise Unavailable(f"the stack on {layout.data} does not get ready; its logs are in {layout.logs}")
@@ -78,8 +85,9 @@ def _alive(pid: object) -> bool:
 def temporary_stack(*, nodes: int = 1, data: Path | None = None, unsandboxed: bool = False) -> Iterator[LocalStack]:
     """A stack with `nodes` local nodes, for as long as the block lasts; it ends with this process even on kill -9.
 
-    `data` (None: the default folder) stays: what was not finished goes on the next time. Raises Unavailable, BadInput
-    or Refused with the supervisor's own line where it does not come up."""
+    `data` (None: the default folder) stays: what was not finished goes on the next time. Where others use the stack by
+    the end of the block, it stays until they have ended. Raises Unavailable with the supervisor's own line where it
+    does not come up."""
     layout = Layout.at(data)
     command = [sys.executable, "-m", "coordinator.stack.serve", "--data", str(layout.data), "--nodes", str(nodes)]
     if unsandboxed:
@@ -95,11 +103,7 @@ def temporary_stack(*, nodes: int = 1, data: Path | None = None, unsandboxed: bo
     finally:
         assert process.stdin is not None
         process.stdin.close()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _wait_ended(layout, process)
 
 
 def _wait_ready(layout: Layout, process: subprocess.Popen[bytes], errors: Path) -> LocalStack:
@@ -112,3 +116,17 @@ def _wait_ready(layout: Layout, process: subprocess.Popen[bytes], errors: Path) 
             return found
         time.sleep(0.03)
     raise Unavailable(f"the local stack was not ready after {_READY_SECONDS:.0f} s; its logs are in {layout.logs}")
+
+
+def _wait_ended(layout: Layout, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _STOP_SECONDS
+    others = UsersLock(layout.users)
+    while process.poll() is None:
+        # "stopping" is published as soon as it has decided to end: until then it may be in use.
+        if _status(layout).get("state") == STACK_READY and not others.close():
+            return
+        others.leave()
+        if time.monotonic() > until:
+            process.kill()
+            process.wait()
+        time.sleep(0.05)

@@ -1,7 +1,7 @@
 """Runs a stack in this process until it is told to stop: what `kilnet up` does, and what a temporary stack is.
 
-`python -m coordinator.stack.serve --data DIR [--nodes N]` stops when its standard input ends: so it cannot outlive
-whoever started it, whatever becomes of that process.
+`python -m coordinator.stack.serve --data DIR [--nodes N]` stops when its standard input has ended and nobody uses it
+any more: so it outlives nobody, whatever becomes of the process that started it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ from pathlib import Path
 
 from contracts.errors import ChainError
 from coordinator.stack.layout import Layout
+from coordinator.stack.locks import StackLock, UsersLock
 from coordinator.stack.plan import Plan, StackOptions, plan_stack
-from coordinator.stack.supervisor import StackLock, Supervisor
+from coordinator.stack.supervisor import Supervisor
 from jobs.errors import KilnetError, Unavailable
 
 __all__ = ["Stopping", "main", "serve"]
 
 
 class Stopping:
-    """Turns SIGINT, SIGTERM, SIGHUP (and the end of a pipe) into a wish that can be waited for."""
+    """Turns SIGINT, SIGTERM, SIGHUP into a wish that can be waited for; with a pipe also its end, once nobody else
+    uses the stack."""
 
-    def __init__(self, pipe: int | None = None) -> None:
+    def __init__(self, users: UsersLock, pipe: int | None = None) -> None:
+        self._users = users
         self._pipe = pipe
+        self._pipe_ended = False
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
 
@@ -48,11 +52,13 @@ class Stopping:
 
     def wait(self, seconds: float) -> bool:
         """Whether it is time to stop; waits for up to `seconds` to learn that."""
-        watched = [self._read] if self._pipe is None else [self._read, self._pipe]
+        watched = [self._read] if self._pipe is None or self._pipe_ended else [self._read, self._pipe]
         ready, _, _ = select.select(watched, [], [], seconds)
         if self._read in ready:
             return True
-        return bool(ready) and os.read(self._pipe or 0, 4096) == b""
+        if self._pipe in ready and self._pipe is not None:
+            self._pipe_ended = os.read(self._pipe, 4096) == b""
+        return self._pipe_ended and self._users.close()
 
 
 def serve(
@@ -78,7 +84,7 @@ def serve(
             "nodes": options.nodes,
         }
         supervisor = Supervisor(layout, plan.parts, facts)
-        stopping = Stopping(pipe)
+        stopping = Stopping(UsersLock(layout.users), pipe)
         try:
             with stopping:
                 supervisor.run(stopping.wait, lambda changed: on_change(changed, plan))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from coordinator.stack.layout import Layout
 from coordinator.stack.part import Part, PartState, RunningPart
-from jobs.errors import KilnetError, Refused, Unavailable
+from jobs.errors import KilnetError, Unavailable
 
-__all__ = ["STACK_READY", "StackLock", "Supervisor", "write_json"]
+__all__ = ["STACK_READY", "Supervisor", "write_json"]
 
 STACK_READY = "ready"
 _GIVE_UP_DEATHS = 6
@@ -31,50 +30,6 @@ def write_json(path: Path, value: object, *, mode: int = 0o600) -> None:
         json.dump(value, file, indent=1)
         file.write("\n")
     aside.replace(path)
-
-
-class StackLock:
-    """One supervisor per data folder. The kernel drops the lock with its holder, so none is ever stale."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: IO[str] | None = None
-
-    def take(self) -> None:
-        """Raises Refused where another process has it."""
-        file = self.path.open("a+", encoding="ascii")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
-            raise Refused(
-                f"{self.path.parent}: a kilnet is running on this data folder already (process {holder}); "
-                "stop that one, or choose another folder with --data",
-                code="already_running",
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        self._file = file
-
-    def release(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-    @staticmethod
-    def is_held(path: Path) -> bool:
-        """Whether a supervisor is alive on this folder."""
-        try:
-            with path.open("r", encoding="ascii") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
 
 
 class Supervisor:

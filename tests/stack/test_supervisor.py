@@ -14,8 +14,9 @@ import pytest
 
 from coordinator.stack.layout import Layout
 from coordinator.stack.local import find_running
+from coordinator.stack.locks import StackLock, UsersLock
 from coordinator.stack.part import Part, PartState
-from coordinator.stack.supervisor import StackLock, Supervisor
+from coordinator.stack.supervisor import Supervisor
 from jobs.errors import Refused, Unavailable
 
 _SLEEP = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"]
@@ -120,8 +121,9 @@ def test_parts_die_with_a_killed_supervisor(layout: Layout) -> None:
 import time
 from pathlib import Path
 from coordinator.stack.layout import Layout
+from coordinator.stack.locks import StackLock
 from coordinator.stack.part import Part
-from coordinator.stack.supervisor import StackLock, Supervisor
+from coordinator.stack.supervisor import Supervisor
 layout = Layout(Path({str(layout.data)!r}))
 lock = StackLock(layout.lock)
 lock.take()
@@ -159,6 +161,19 @@ def test_one_supervisor_per_folder(layout: Layout) -> None:
     first.release()
     second.take()
     second.release()
+
+
+def test_a_stack_in_use_is_not_closed(layout: Layout) -> None:
+    """A temporary stack may end only when nobody uses it; from then on nobody can begin to."""
+    first, second, supervisor = (UsersLock(layout.users) for _ in range(3))
+    assert first.join()
+    assert second.join()
+    first.leave()
+    assert not supervisor.close()
+    second.leave()
+    assert supervisor.close()
+    assert not first.join()
+    supervisor.leave()
 
 
 def test_a_large_log_is_cut_and_nothing_written_later_is_lost(supervise: Callable[..., Supervisor]) -> None:
