@@ -1,0 +1,78 @@
+"""What the gateway says of itself and of the account that asks."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import select
+
+from coordinator import settlement, views
+from coordinator.gateway.bodies import to_json
+from coordinator.gateway.context import Context, Gateway, Guest, SignedIn, in_thread
+from jobs.pricing import FEE_BPS
+from jobs.wire import PROTOCOL, AccountView, Info
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+
+@router.get("/v1/info", dependencies=[Guest])
+async def info(gateway: Context) -> Response:
+    settings = gateway.settings
+    return to_json(
+        Info(
+            protocol=PROTOCOL,
+            version=version("kilnet"),
+            origin=settings.origin,
+            chain=await gateway.chain(),
+            kiln_per_usd=settings.kiln_per_usd,
+            fee_bps=FEE_BPS,
+            nodes_online=await in_thread(_nodes_online, gateway),
+            max_chunk_bytes=settings.limits.max_chunk_bytes,
+        )
+    )
+
+
+@router.get("/v1/accounts/me")
+def account(gateway: Context, caller: SignedIn) -> Response:
+    client = settlement.client(gateway.settings)
+    return to_json(
+        AccountView(
+            address=caller.address,
+            balance=client.balance_of(caller.address),
+            permit_nonce=client.permit_nonce(caller.address),
+        )
+    )
+
+
+@router.get("/healthz", dependencies=[Guest])
+async def healthz(gateway: Context) -> Response:
+    """200 while calls can be answered; what is missing is named: without broker or chain much still works."""
+    parts = {
+        "database": await in_thread(_database_answers, gateway),
+        "broker": gateway.hints.connected,
+        "chain": await gateway.chain() is not None,
+    }
+    state = "ok" if all(parts.values()) else "degraded" if parts["database"] else "down"
+    return to_json({"status": state, "version": version("kilnet"), **parts}, 200 if parts["database"] else 503)
+
+
+@router.get("/metrics", dependencies=[Guest])
+def metrics(gateway: Context) -> Response:
+    return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _nodes_online(gateway: Gateway) -> int:
+    with gateway.db.read() as session:
+        return views.nodes_online(session, now=gateway.db.now())
+
+
+def _database_answers(gateway: Gateway) -> bool:
+    try:
+        with gateway.db.read() as session:
+            return session.scalar(select(1)) == 1
+    except Exception:  # whatever the driver raises, the answer is no
+        return False

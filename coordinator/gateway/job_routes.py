@@ -1,0 +1,162 @@
+"""Jobs of an account: quote, order, follow, fetch, prove."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from coordinator import admission, events, settlement, views
+from coordinator.auth import Caller
+from coordinator.errors import NotFound, SlowDown
+from coordinator.gateway.bodies import MEBIBYTE, from_caller, to_json
+from coordinator.gateway.context import Context, Gateway, SignedIn, in_thread
+from coordinator.store.models import Job
+from jobs.wire import AcceptJob, CreateJob
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/jobs")
+JobId = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,24}$")]
+_STREAMS_PER_ACCOUNT = 64
+_LAST_ID = (1 << 63) - 1
+
+
+@router.post("")
+def create(
+    gateway: Context, caller: SignedIn, body: Annotated[CreateJob, from_caller(CreateJob, 48 * MEBIBYTE)]
+) -> Response:
+    job_id = admission.create_job(gateway.db, gateway.settings, owner=caller.address, body=body)
+    return _shown(gateway, caller, job_id)
+
+
+@router.get("")
+def list_jobs(
+    gateway: Context,
+    caller: SignedIn,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    before: Annotated[float | None, Query(allow_inf_nan=False)] = None,
+) -> Response:
+    """The account's jobs, the latest first; `before` (created_at of the last one seen) goes on."""
+    wanted = select(Job).where(Job.owner == caller.address).order_by(Job.created_at.desc(), Job.id).limit(limit)
+    if before is not None:
+        wanted = wanted.where(Job.created_at < before)
+    with gateway.db.read() as session:
+        jobs = session.scalars(wanted).all()
+        return to_json(views.job_views(session, jobs, now=gateway.db.now()))
+
+
+@router.get("/{job_id}")
+def show(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    return _shown(gateway, caller, job_id)
+
+
+@router.get("/{job_id}/tiles")
+def tiles(
+    gateway: Context,
+    caller: SignedIn,
+    job_id: JobId,
+    offset: Annotated[int, Query(ge=0, le=1 << 31)] = 0,
+    limit: Annotated[int, Query(ge=1, le=100_000)] = 100_000,
+) -> Response:
+    with gateway.db.read() as session:
+        job = _visible(session, caller, job_id)
+        return to_json(views.tile_views(session, job.id, offset=offset, limit=limit))
+
+
+@router.post("/{job_id}/accept")
+def accept(
+    gateway: Context, caller: SignedIn, job_id: JobId, body: Annotated[AcceptJob, from_caller(AcceptJob, MEBIBYTE)]
+) -> Response:
+    domain = settlement.domain(gateway.settings)
+    admission.accept(gateway.db, gateway.settings, domain, owner=caller.address, job_id=job_id, body=body)
+    return _shown(gateway, caller, job_id)
+
+
+@router.post("/{job_id}/cancel")
+def cancel(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    return _ordered(gateway, caller, job_id, admission.cancel)
+
+
+@router.post("/{job_id}/pause")
+def pause(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    return _ordered(gateway, caller, job_id, admission.pause)
+
+
+@router.post("/{job_id}/resume")
+def resume(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    return _ordered(gateway, caller, job_id, admission.resume)
+
+
+@router.get("/{job_id}/outputs")
+def outputs(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    with gateway.db.read() as session:
+        return to_json(views.output_views(session, _visible(session, caller, job_id).id))
+
+
+@router.get("/{job_id}/receipts")
+def receipts(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    with gateway.db.read() as session:
+        return to_json(views.receipt_views(session, _visible(session, caller, job_id)))
+
+
+@router.get("/{job_id}/bundle")
+def bundle(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    domain = settlement.domain(gateway.settings)
+    signer, _ = settlement.receipt_signer(gateway.settings)
+    with gateway.db.read() as session:
+        job = _visible(session, caller, job_id)
+        return to_json(views.bundle(session, job, domain, receipt_signer=signer))
+
+
+@router.get("/{job_id}/events")
+async def follow(request: Request, gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    await in_thread(_exists, gateway, caller, job_id)
+    if gateway.streams[caller.address] >= _STREAMS_PER_ACCOUNT:
+        raise SlowDown(f"this account follows {_STREAMS_PER_ACCOUNT} jobs already; close some", retry_after=5)
+    after = request.headers.get("last-event-id", "")
+    after_id = min(int(after), _LAST_ID) if after.isascii() and after.isdigit() and len(after) <= 19 else 0
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    content = _counted(gateway, caller, job_id, after_id)
+    return StreamingResponse(content, headers=headers, media_type="text/event-stream")
+
+
+async def _counted(gateway: Gateway, caller: Caller, job_id: str, after_id: int) -> AsyncIterator[bytes]:
+    gateway.streams[caller.address] += 1
+    try:
+        async for sent in events.stream(
+            gateway.db, gateway.hints, job_id, after_id, stopping=lambda: gateway.stopping
+        ):  # fmt: skip
+            yield sent
+    finally:
+        gateway.streams[caller.address] -= 1
+        if gateway.streams[caller.address] <= 0:
+            del gateway.streams[caller.address]
+
+
+def _visible(session: Session, caller: Caller, job_id: str) -> Job:
+    """The job, for its owner and for the coordinator's own workers. Raises NotFound for all others."""
+    job = session.get(Job, job_id)
+    if job is None or not (job.owner == caller.address or caller.trusted):
+        raise NotFound(f"no job {job_id} of this account")
+    return job
+
+
+def _exists(gateway: Gateway, caller: Caller, job_id: str) -> None:
+    with gateway.db.read() as session:
+        _visible(session, caller, job_id)
+
+
+def _shown(gateway: Gateway, caller: Caller, job_id: str) -> Response:
+    with gateway.db.read() as session:
+        job = _visible(session, caller, job_id)
+        return to_json(views.job_view(session, job, now=gateway.db.now()))
+
+
+def _ordered(gateway: Gateway, caller: Caller, job_id: str, order: Callable[..., Any]) -> Response:
+    order(gateway.db, gateway.settings, owner=caller.address, job_id=job_id)
+    return _shown(gateway, caller, job_id)
