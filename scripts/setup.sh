@@ -47,8 +47,8 @@ if "$venv/bin/python" -m pip show -q "$other" >/dev/null 2>&1; then
     "$venv/bin/python" -m pip uninstall -q -y "$other"
 fi
 
-say "installing kilnet[$extras] (1 GB to fetch the first time)"
-"$venv/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[$extras]" $more
+say "installing kilnet[$extras] (1 GB to fetch the first time: minutes)"
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[$extras]" $more
 say "installing anvil, forge and the Solidity compiler"
 "$venv/bin/python" -m contracts.toolchain --developer
 
