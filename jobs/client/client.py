@@ -209,6 +209,15 @@ class Client:
         """A blob of `size` bytes into the file `target`, which appears only when it is whole and right."""
         transfers.download(self._transport, sha256, target, size=size)
 
-    def download_outputs(self, job: str, folder: Path, *, progress: Progress | None = None) -> list[Delivered]:
-        """All delivered files into `folder`, each checked against its hash and put there in one step."""
-        return transfers.download_outputs(self._transport, self.outputs(job), folder, progress=progress)
+    def download_outputs(
+        self,
+        job: str,
+        folder: Path,
+        *,
+        only: Callable[[OutputView], bool] = lambda _: True,
+        progress: Progress | None = None,
+    ) -> list[Delivered]:
+        """Delivered files (those that `only` says yes to) into `folder`, each checked against its hash and put there in
+        one step. The folder is made where there is something to put into it."""
+        wanted = [output for output in self.outputs(job) if only(output)]
+        return transfers.download_outputs(self._transport, wanted, folder, progress=progress)

@@ -1,0 +1,49 @@
+"""The settlement as the chain has it, where the operator lets anyone read the chain."""
+
+from __future__ import annotations
+
+from coordinator.cli.audit.checks import Bundle, Check, receipt_of
+from jobs.typed_data import chain_job_id
+from jobs.wire import ChainInfo
+
+__all__ = ["check_chain"]
+
+
+def check_chain(bundle: Bundle, chain: ChainInfo) -> list[Check]:
+    """Whether the escrow holds the same price and root, and takes each receipt for one of its signers' own.
+
+    Empty where the chain is not public. Raises nothing: what the chain does not answer is a check that failed.
+    """
+    if chain.rpc_url is None:
+        return []
+    from contracts.addresses import Addresses
+    from contracts.errors import ChainError
+    from contracts.reader import ChainReader
+    from contracts.typed_data import Receipt
+
+    addresses = Addresses(chain.chain_id, chain.token, chain.escrow, chain.distributor)
+    same = chain.chain_id == bundle.domain["chain_id"] and chain.escrow.lower() == bundle.domain["escrow"].lower()
+    checks = [Check("signed for the contracts of the gateway", same, chain.escrow)]
+    try:
+        reader = ChainReader(chain.rpc_url, addresses)
+        reader.check()
+        job = chain_job_id(bundle.job)
+        paid = reader.settlement(job)
+        on_chain = reader.escrow(job)
+        if bundle.settlement is not None:
+            agreed = paid is not None and (paid.burned, paid.fee, paid.refund) == (
+                bundle.settlement.burned, bundle.settlement.fee, bundle.settlement.refund,
+            )  # fmt: skip
+            checks.append(Check("the chain burned and paid as told", agreed, str(paid)))
+        if bundle.receipt_root is not None:
+            checks.append(Check("the chain holds the root", on_chain.receipt_root == bundle.receipt_root, chain.escrow))
+            for view in bundle.receipts:
+                fields = receipt_of(view, bundle.domain)["message"]
+                receipt = Receipt(**fields)
+                signature = bytes.fromhex(view.signature.removeprefix("0x"))
+                proof = [bytes.fromhex(step.removeprefix("0x")) for step in view.proof or ()]
+                valid = reader.verify_receipt(receipt, signature, proof)
+                checks.append(Check("the escrow accepts the receipt", valid, "", view.tile))
+    except ChainError as error:
+        checks.append(Check("the chain answers", False, str(error)))
+    return checks

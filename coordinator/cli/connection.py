@@ -1,0 +1,71 @@
+"""Which gateway, with which key: what was named, or the local stack, or one that is started for a while."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.errors import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    from jobs.client import Client
+
+__all__ = ["GATEWAY_VARIABLE", "KEY_VARIABLE", "Access", "connect"]
+
+GATEWAY_VARIABLE = "KILNET_GATEWAY"
+KEY_VARIABLE = "KILNET_KEY"
+
+
+class Access:
+    """How to reach a gateway: from options, else from the environment, else whatever runs on this machine."""
+
+    def __init__(self, gateway: str | None, key: str | None, *, unsandboxed: bool = False) -> None:
+        self.gateway = gateway or os.environ.get(GATEWAY_VARIABLE) or None
+        self.key = key or os.environ.get(KEY_VARIABLE) or None
+        self.unsandboxed = unsandboxed
+        if self.gateway and not self.key:
+            raise BadInput(f"--gateway {self.gateway} needs a key: name it or its file with --key or {KEY_VARIABLE}")
+        if self.key and self.gateway:
+            # Said before anything is packed or started.
+            from jobs.client.key import read_key
+            from jobs.client.transport import origin_of
+
+            read_key(self.key)
+            origin_of(self.gateway)
+
+
+@contextmanager
+def connect(access: Access, *, nodes: int | None) -> Iterator[Client]:
+    """A client of the gateway that `access` means.
+
+    Where none is named and none runs here, a local stack with `nodes` nodes is started and stopped at the end; with
+    `nodes` None only where this machine had one before. Raises Unavailable where there is no gateway.
+    """
+    from jobs.client import Client
+
+    with ExitStack() as stack:
+        gateway, key = access.gateway, access.key
+        if gateway is None:
+            gateway, own_key = _local(stack, access, nodes)
+            key = key or str(own_key)
+        assert key is not None
+        yield stack.enter_context(Client(gateway, key))
+
+
+def _local(stack: ExitStack, access: Access, nodes: int | None) -> tuple[str, Path]:
+    from coordinator.stack import Layout, find_running, temporary_stack
+
+    running = find_running()
+    if running is None:
+        if nodes is None and not Layout.at(None).settings.exists():
+            raise Unavailable(
+                f"no gateway: start one with `kilnet up`, or name one with --gateway or {GATEWAY_VARIABLE}"
+            )
+        print("starting a local stack for this command (kilnet up keeps one running)", file=sys.stderr, flush=True)
+        count = 1 if nodes is None else nodes
+        running = stack.enter_context(temporary_stack(nodes=count, unsandboxed=access.unsandboxed))
+    return running.gateway_url, running.key_file

@@ -1,0 +1,158 @@
+"""Live progress on stderr: a bar on a terminal, plain lines elsewhere, nothing of it on stdout."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from coordinator.cli.report import seconds_text, short
+from jobs.states import JobState
+from jobs.wire import JobView
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["Display", "make_display"]
+
+_PLAIN_SECONDS = 10.0
+
+
+class Display(Protocol):
+    """Where a command says how far it is."""
+
+    def note(self, line: str) -> None: ...
+
+    def transfer(self, what: str, done: int, total: int) -> None: ...
+
+    def job(self, job: JobView) -> None: ...
+
+    def show(self, table: Table) -> None: ...
+
+    def close(self) -> None:
+        """Leave the terminal as it is; what is shown after this begins anew."""
+
+
+def make_display() -> Display:
+    return TerminalDisplay() if sys.stderr.isatty() else PlainDisplay()
+
+
+def cost_so_far(job: JobView) -> str:
+    """About what has been earned by now: the quote's share of the tiles that passed."""
+    if job.quote is None or not job.tiles:
+        return ""
+    return f"{float(job.quote.price_usd) * job.tiles_passed / job.tiles:.4f} USD"
+
+
+class _Refusals:
+    """The refusals that were not told yet."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[str, int, int]] = set()
+
+    def new(self, job: JobView) -> list[str]:
+        lines = []
+        for one in job.rejections:
+            key = (one.node, one.tile, one.attempt)
+            if key not in self._seen:
+                self._seen.add(key)
+                lines.append(f"refused: tile {one.tile} of {short(one.node)}: {one.reason}")
+        return lines
+
+
+class PlainDisplay:
+    """A line when something changed, at most every ten seconds for mere progress."""
+
+    def __init__(self) -> None:
+        self._refusals = _Refusals()
+        self._last: tuple[Any, ...] = ()
+        self._told_at = 0.0
+
+    def note(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    def transfer(self, what: str, done: int, total: int) -> None:
+        if done == total and total:
+            self.note(f"{what} {total / 1e6:.1f} MB")
+
+    def job(self, job: JobView) -> None:
+        for line in self._refusals.new(job):
+            self.note(line)
+        now = (job.state, job.waiting_for, job.tiles_passed)
+        changed = now[:2] != self._last[:2]
+        if changed or (now != self._last and time.monotonic() - self._told_at > _PLAIN_SECONDS):
+            self._last, self._told_at = now, time.monotonic()
+            self.note(_line(job))
+
+    def show(self, table: Table) -> None:
+        from rich.console import Console
+
+        Console(stderr=True).print(table)
+
+    def close(self) -> None:
+        pass
+
+
+class TerminalDisplay:
+    """One bar that is redrawn; notes and refusals stay above it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._refusals = _Refusals()
+        self._console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[detail]}", markup=False),
+            console=self._console,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=1.0, detail="")
+        self._live = False
+
+    def _begin(self) -> None:
+        if not self._live:
+            self._progress.start()
+            self._live = True
+
+    def note(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False)
+
+    def transfer(self, what: str, done: int, total: int) -> None:
+        self._begin()
+        detail = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+        self._progress.update(self._task, description=what, completed=done / total if total else 1, detail=detail)
+
+    def job(self, job: JobView) -> None:
+        self._begin()
+        for line in self._refusals.new(job):
+            self.note(line)
+        detail = _detail(job)
+        self._progress.update(self._task, description=str(job.state), completed=job.progress, detail=detail)
+
+    def show(self, table: Table) -> None:
+        self._console.print(table)
+
+    def close(self) -> None:
+        if self._live:
+            self._progress.stop()
+            self._live = False
+
+
+def _detail(job: JobView) -> str:
+    if job.waiting_for and job.state in (JobState.ADMITTING, JobState.RUNNING):
+        return f"waits for {job.waiting_for}"
+    parts = [f"{job.tiles_passed}/{job.tiles} tiles"] if job.tiles else []
+    if job.eta_seconds is not None:
+        parts.append(f"{seconds_text(job.eta_seconds)} left")
+    if job.tiles_passed:
+        parts.append(cost_so_far(job))
+    return ", ".join(parts)
+
+
+def _line(job: JobView) -> str:
+    detail = _detail(job)
+    return f"{job.state}: {detail}" if detail else str(job.state)

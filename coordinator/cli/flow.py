@@ -1,0 +1,152 @@
+"""The way of a job as its client sees it: upload, quote, accept, follow, download. A step that fails takes back the
+steps before it, so that nothing is left behind."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coordinator.cli.endings import Interrupted
+from jobs.errors import BadInput, JobFailed, KilnetError, Refused, Unavailable
+from jobs.states import JOB_FINAL, JobState
+from jobs.wire import JobView
+
+if TYPE_CHECKING:
+    from coordinator.cli.display import Display
+    from coordinator.cli.intake import Submission
+    from jobs.client import Client, Delivered
+
+__all__ = ["accept", "check_ended", "deliver", "follow", "quoted"]
+
+_LOOK_SECONDS = 1.0
+_QUICKEST_SECONDS = 0.2
+_NOT_DELIVERED = ("preview", "reference")
+
+
+@contextmanager
+def quoted(client: Client, submission: Submission, display: Display) -> Iterator[JobView]:
+    """The job with its quote. Unless it was accepted in the block, it is cancelled at the end of the block.
+
+    Raises BadInput for what admission finds wrong or a quote above --max-price, and what Client raises.
+    """
+    job_id = None
+    try:
+        client.upload(
+            submission.manifest, submission.sources, progress=lambda done, all: display.transfer("upload", done, all)
+        )
+        job_id = client.create_job(submission.spec, submission.manifest).id
+        job = client.wait_quote(job_id, timeout=submission.spec.deadline_s, on_change=display.job)
+        _check_price(job, submission.spec.max_price_usd)
+        yield job
+    finally:
+        if job_id is not None:
+            _withdraw(client, job_id)
+
+
+def _withdraw(client: Client, job_id: str) -> None:
+    """Cancel a job that nobody said yes to."""
+    with suppress(KilnetError):
+        if client.job(job_id).state in (JobState.ADMITTING, JobState.QUOTED):
+            client.cancel(job_id)
+
+
+def _check_price(job: JobView, cap: float | None) -> None:
+    assert job.quote is not None
+    if cap is not None and Decimal(job.quote.price_usd) > Decimal(str(cap)):
+        raise BadInput(
+            f"the quote is {job.quote.price_usd} USD, above --max-price {cap:g}; raise it, or ask for fewer frames, "
+            "samples or pixels",
+            code="price_cap",
+        )
+
+
+def accept(client: Client, job: JobView, *, deadline_s: int, ask: Callable[[JobView], bool] | None) -> JobView:
+    """Order the job; `ask` (None: nobody) says whether to. Raises Refused where the answer is no."""
+    if ask is not None and not ask(job):
+        raise Refused("not accepted; nothing was charged", code="declined")
+    return client.accept(job, deadline_s=deadline_s)
+
+
+def follow(client: Client, job_id: str, display: Display) -> JobView:
+    """Show the job until it has ended; the job then. On Ctrl-C asks (on a terminal) whether to cancel it, and raises
+    Interrupted with how to come back to it."""
+    changed = threading.Event()
+    ended = threading.Event()
+    listener = threading.Thread(target=_listen, args=(client, job_id, changed, ended), daemon=True, name="events")
+    listener.start()
+    try:
+        while True:
+            job = client.job(job_id)
+            display.job(job)
+            if job.state in JOB_FINAL:
+                return job
+            # An event means there is news; without one the estimates are looked at now and then.
+            changed.wait(_LOOK_SECONDS)
+            changed.clear()
+            time.sleep(_QUICKEST_SECONDS)
+    except KeyboardInterrupt:
+        raise Interrupted(_interrupted(client, job_id, display)) from None
+    finally:
+        ended.set()
+
+
+def _listen(client: Client, job_id: str, changed: threading.Event, ended: threading.Event) -> None:
+    """Turns the job's events into looks at it; the looks go on without this, only less promptly."""
+    while not ended.is_set():
+        with suppress(KilnetError, RuntimeError, ValueError):
+            for _ in client.events(job_id):
+                changed.set()
+                if ended.is_set():
+                    return
+        if ended.wait(_LOOK_SECONDS):
+            return
+
+
+def _interrupted(client: Client, job_id: str, display: Display) -> str:
+    display.close()
+    again = f"job {job_id} goes on; `kilnet watch {job_id}` follows it, `kilnet cancel {job_id}` ends it"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return again
+    print("Cancel the job? What has passed is paid, the rest refunded. [y/N] ", end="", file=sys.stderr, flush=True)
+    try:
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        return again
+    if answer.strip().lower() not in ("y", "yes"):
+        return again
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        client.cancel(job_id)
+    except Unavailable as error:
+        return f"job {job_id} could not be cancelled ({error}); try `kilnet cancel {job_id}`"
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return f"job {job_id} is cancelled; what had passed is paid, the rest refunded"
+
+
+def deliver(client: Client, job: JobView, out: Path, display: Display) -> list[Delivered]:
+    """The job's files into the folder `out` (which is made only if there is one), each checked against its hash."""
+    return client.download_outputs(
+        job.id,
+        out,
+        only=lambda output: output.kind not in _NOT_DELIVERED,
+        progress=lambda done, all: display.transfer("download", done, all),
+    )
+
+
+def check_ended(job: JobView) -> None:
+    """Raises JobFailed or Refused where the job ended without what was asked for."""
+    if job.state is JobState.FAILED:
+        raise JobFailed(
+            f"job {job.id} failed: {job.error or 'no reason given'}; what was not spent is refunded",
+            code=job.error_code or "job_failed",
+        )
+    if job.state is JobState.CANCELLED:
+        raise JobFailed(f"job {job.id} was cancelled; what had passed is paid, the rest refunded", code="cancelled")

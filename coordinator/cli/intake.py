@@ -1,0 +1,101 @@
+"""From what was typed to what can be submitted: the spec, and the files with their manifest. Nothing is sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from coordinator.cli.options import parse_deadline, parse_price, parse_resolution
+from jobs.errors import BadInput
+from jobs.spec import InferSpec, RenderSpec, explain, parse_frames
+
+if TYPE_CHECKING:
+    from coordinator.cli.display import Display
+    from jobs.manifest import Manifest
+
+__all__ = ["Common", "Submission", "infer_submission", "render_spec", "render_submission"]
+
+
+@dataclass(frozen=True)
+class Common:
+    """What a render and an inference job both take, as typed."""
+
+    name: str = ""
+    max_price: str | None = None
+    deadline: str | None = None
+
+    def fields(self, default_name: str) -> dict[str, Any]:
+        """For the job spec. Raises BadInput."""
+        price = parse_price(self.max_price)
+        return {"name": self.name or default_name, "max_price_usd": price, **parse_deadline(self.deadline)}
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job that can be submitted."""
+
+    spec: RenderSpec | InferSpec
+    manifest: Manifest
+    sources: dict[str, Path]
+    names: tuple[str, ...] | None = None
+    """What the items of a batch are called."""
+
+
+def render_spec(scene: Path, common: Common, options: Mapping[str, Any]) -> RenderSpec:
+    """The spec from options as typed (`frames`, `resolution` as text). Raises BadInput naming the option."""
+    fields = {name: value for name, value in options.items() if value is not None}
+    if "frames" in fields:
+        fields["frames"] = parse_frames(fields["frames"])
+    if "resolution" in fields:
+        fields["resolution"] = parse_resolution(fields["resolution"])
+    for name in ("engine", "output_format"):
+        if name in fields:
+            fields[name] = str(fields[name]).upper()
+    if fields.get("engine") in ("EEVEE", "BLENDER_EEVEE_NEXT"):
+        fields["engine"] = "BLENDER_EEVEE"
+    try:
+        return RenderSpec.model_validate({**common.fields(scene.stem), **fields})
+    except ValidationError as error:
+        raise BadInput(_option(explain(error))) from error
+
+
+def _option(line: str) -> str:
+    """The field of a spec as the option it was typed as."""
+    field, _, rest = line.partition(": ")
+    option = {"output_format": "format", "deadline_s": "deadline", "max_price_usd": "max-price"}.get(field, field)
+    return f"--{option.replace('_', '-')}: {rest}" if rest else line
+
+
+@contextmanager
+def render_submission(scene: Path, spec: RenderSpec, display: Display) -> Iterator[Submission]:
+    """The packed scene; temporary files end with the context. Raises BadInput, Unavailable."""
+    from jobs.packing import check_blend, pack_scene
+
+    check_blend(scene)
+    display.note(f"reading {scene.name} and what it needs")
+    with pack_scene(scene) as packed:
+        yield Submission(spec=spec, manifest=packed.manifest, sources=packed.sources)
+
+
+@contextmanager
+def infer_submission(
+    model: Path, inputs: Path, common: Common, *, tap: str | None, resize: bool, display: Display
+) -> Iterator[Submission]:
+    """The model and its batch; temporary files end with the context. Raises BadInput."""
+    from jobs.inputs import prepare_batch
+
+    fields = common.fields(model.stem)
+    display.note(f"checking {inputs.name or inputs} against {model.name}")
+    with prepare_batch(model, inputs, resize=resize) as batch:
+        try:
+            spec = InferSpec.model_validate(
+                {**fields, "items": batch.items, "shard_items": batch.shard_items, "tap": tap}
+            )
+        except ValidationError as error:
+            raise BadInput(_option(explain(error))) from error
+        yield Submission(spec=spec, manifest=batch.manifest, sources=batch.sources, names=batch.names)

@@ -1,0 +1,122 @@
+"""`kilnet jobs`, `job`, `cancel`, `pause`, `resume`, `watch`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from coordinator.cli.options import Gateway, Json, Key
+
+if TYPE_CHECKING:
+    from jobs.wire import JobView
+
+__all__ = ["register"]
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `kilnet jobs` shows it.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands that look after jobs."""
+    app.command("jobs")(_jobs)
+    app.command("job")(_job)
+    app.command("cancel")(_cancel)
+    app.command("pause")(_pause)
+    app.command("resume")(_resume)
+    app.command("watch")(_watch)
+
+
+def _jobs(gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:
+    """Your jobs."""
+    from rich.console import Console
+
+    from coordinator.cli.connection import Access, connect
+    from coordinator.cli.report import jobs_table
+
+    with connect(Access(gateway, key), nodes=None) as client:
+        jobs = client.jobs()
+    if as_json:
+        print(json.dumps({"jobs": [job.model_dump(mode="json") for job in jobs]}, ensure_ascii=False))
+    elif jobs:
+        Console().print(jobs_table(jobs))
+    else:
+        print("no jobs yet; `kilnet render SCENE.blend` makes one")
+
+
+def _job(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:
+    """One job: state, proof, money, files."""
+    from coordinator.cli.connection import Access, connect
+
+    with connect(Access(gateway, key), nodes=None) as client:
+        view, info, outputs = client.job(job), client.info(), client.outputs(job)
+    if as_json:
+        from coordinator.cli.report import job_report
+
+        print(json.dumps(job_report(view, info, outputs=outputs), ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        from coordinator.cli.report import job_table
+
+        Console().print(job_table(view, info, [one.path for one in outputs]))
+
+
+def _cancel(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:
+    """End a job: what has passed is paid, the rest refunded."""
+    _act("cancel", job, gateway, key, as_json=as_json)
+
+
+def _pause(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:
+    """Start nothing more of a job, until it is resumed."""
+    _act("pause", job, gateway, key, as_json=as_json)
+
+
+def _resume(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:
+    """Go on with a paused job."""
+    _act("resume", job, gateway, key, as_json=as_json)
+
+
+def _act(verb: str, job: str, gateway: str | None, key: str | None, *, as_json: bool) -> None:
+    from coordinator.cli.connection import Access, connect
+
+    with connect(Access(gateway, key), nodes=None) as client:
+        view: JobView = getattr(client, verb)(job)
+        info = client.info()
+    if as_json:
+        from coordinator.cli.report import job_report
+
+        print(json.dumps(job_report(view, info), ensure_ascii=False))
+    else:
+        print(f"job {view.id} is {view.state}")
+
+
+def _watch(
+    job: Job,
+    out: Annotated[Path | None, typer.Option(help="Bring the results into this folder when the job is done.")] = None,
+    gateway: Gateway = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Follow a job until it has ended."""
+    from rich.console import Console
+
+    from coordinator.cli.connection import Access, connect
+    from coordinator.cli.display import make_display
+    from coordinator.cli.flow import check_ended, deliver, follow
+    from coordinator.cli.report import job_report, job_table
+
+    display = make_display()
+    try:
+        with connect(Access(gateway, key), nodes=None) as client:
+            view, info = follow(client, job, display), client.info()
+            delivered = deliver(client, view, out, display) if out is not None else []
+            outputs = client.outputs(job)
+    finally:
+        display.close()
+    if as_json:
+        print(json.dumps(job_report(view, info, delivered=delivered, outputs=outputs), ensure_ascii=False))
+    else:
+        Console().print(job_table(view, info, [str(one.path) for one in delivered] or [one.path for one in outputs]))
+    check_ended(view)

@@ -1,0 +1,147 @@
+"""A job as one JSON object (docs: DESIGN, "What the command line looks like") and as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any
+
+from jobs.pricing import UNIT, display_kiln
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jobs.client import Delivered
+    from jobs.wire import Info, JobView, OutputView
+
+__all__ = ["job_report", "job_table", "jobs_table", "quote_report", "quote_table", "usd"]
+
+
+def usd(units: int, kiln_per_usd: str) -> str:
+    """An amount of KILN in USD, to a millionth."""
+    value = Decimal(units) / UNIT / Decimal(kiln_per_usd)
+    return str(value.quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP))
+
+
+def job_report(
+    job: JobView, info: Info, *, delivered: Sequence[Delivered] = (), outputs: Sequence[OutputView] = ()
+) -> dict[str, Any]:
+    """What --json prints. Amounts of KILN are strings of 10^-18 KILN; `outputs` are files on this disk where they were
+    downloaded, else paths in the job."""
+    settled = job.settlement
+    files = [{"path": str(one.path), "sha256": one.sha256} for one in delivered]
+    files = files or [{"path": one.path, "sha256": one.sha256} for one in outputs]
+    report: dict[str, Any] = {
+        "job": job.id,
+        "kind": str(job.kind),
+        "name": job.name,
+        "state": str(job.state),
+        "outputs": files,
+        "tiles": job.tiles,
+        "tiles_passed": job.tiles_passed,
+        "cells": job.cells,
+        "cells_audited": job.cells_audited,
+        "compute_seconds": round(job.compute_seconds, 6),
+        "audit_seconds": round(job.audit_seconds, 6),
+        "rejections": [
+            {"node": one.node, "tile": one.tile, "attempt": one.attempt, "reason": one.reason} for one in job.rejections
+        ],
+        "price_usd": usd(settled.price, info.kiln_per_usd) if settled else None,
+        "burned": str(settled.burned) if settled else None,
+        "fee": str(settled.fee) if settled else None,
+        "refund": str(settled.refund) if settled else None,
+        "rewards": {one.node: str(one.amount) for one in job.rewards},
+        "receipt_root": settled.receipt_root if settled else None,
+        "settlement_tx": settled.settlement_tx if settled else None,
+        "error": job.error,
+    }
+    return report
+
+
+def quote_report(job: JobView) -> dict[str, Any]:
+    """What `kilnet quote --json` prints."""
+    assert job.quote is not None
+    return {
+        "kind": str(job.kind),
+        "name": job.name,
+        "quote": job.quote.model_dump(mode="json"),
+        "description": job.description,
+    }
+
+
+def quote_table(job: JobView) -> Table:
+    from rich.table import Table
+
+    quote = job.quote
+    assert quote is not None
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("price", f"{quote.price_usd} USD ({display_kiln(quote.price, 4)} KILN)")
+    table.add_row("never more than", f"{quote.cap_usd} USD; what is not used is refunded")
+    table.add_row("time", f"about {seconds_text(quote.expected_seconds)}, {quote.kiln_hours:.4f} kiln-hours")
+    table.add_row("tiles", f"{quote.tiles}, {quote.cells} cells, {quote.probes_per_tile} redone in each tile")
+    table.add_row("proof", f"{quote.lane}: {quote.proven}; about {quote.audit_share:.1%} of the work")
+    for warning in quote.warnings:
+        table.add_row("note", warning)
+    return table
+
+
+def job_table(job: JobView, info: Info | None, outputs: Sequence[str] = ()) -> Table:
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("job", f"{job.id}  {job.name}")
+    table.add_row("state", f"{job.state}" + (f": {job.error}" if job.error else ""))
+    if job.waiting_for:
+        table.add_row("waits for", job.waiting_for)
+    table.add_row("tiles", f"{job.tiles_passed} of {job.tiles} passed, {job.progress:.0%} of the work")
+    if job.eta_seconds is not None:
+        table.add_row("left", f"about {seconds_text(job.eta_seconds)}")
+    table.add_row("proof", f"{job.cells_audited} of {job.cells} cells redone, {len(job.rejections)} tiles refused")
+    if job.compute_seconds:
+        share = job.audit_seconds / job.compute_seconds
+        table.add_row("compute", f"{job.compute_seconds:.1f} s, audits {job.audit_seconds:.1f} s ({share:.1%})")
+    for one in job.rejections:
+        table.add_row("refused", f"tile {one.tile} of {short(one.node)}: {one.reason}")
+    if job.settlement is not None:
+        settled = job.settlement
+        price = f"{usd(settled.price, info.kiln_per_usd)} USD" if info else f"{display_kiln(settled.price)} KILN"
+        table.add_row("price", price)
+        table.add_row("burned", f"{display_kiln(settled.burned)} KILN")
+        table.add_row("fee", f"{display_kiln(settled.fee)} KILN")
+        table.add_row("refund", f"{display_kiln(settled.refund)} KILN")
+        for reward in job.rewards:
+            table.add_row("earned", f"{short(reward.node)}  {display_kiln(reward.amount)} KILN")
+        table.add_row("receipts", settled.receipt_root)
+        table.add_row("settled in", settled.settlement_tx or "not yet")
+    for path in outputs[:12]:
+        table.add_row("file", path)
+    if len(outputs) > 12:
+        table.add_row("", f"and {len(outputs) - 12} more")
+    return table
+
+
+def jobs_table(jobs: Sequence[JobView]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("job", "name", "state", "tiles", "work", "price"):
+        table.add_column(title)
+    for job in jobs:
+        price = f"{job.quote.price_usd} USD" if job.quote else ""
+        table.add_row(job.id, job.name, str(job.state), f"{job.tiles_passed}/{job.tiles}", f"{job.progress:.0%}", price)
+    return table
+
+
+def seconds_text(seconds: float) -> str:
+    """4 s, 3 min 20 s, 2 h 5 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def short(address: str) -> str:
+    """0x1234…abcd."""
+    return f"{address[:6]}…{address[-4:]}"

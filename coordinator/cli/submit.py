@@ -1,0 +1,108 @@
+"""What `render`, `infer` and `quote` do once it is known what to submit."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from coordinator.cli.connection import Access, connect
+from coordinator.cli.flow import accept, check_ended, deliver, follow, quoted
+from coordinator.cli.report import job_report, job_table, quote_report, quote_table
+from jobs.errors import BadInput
+from jobs.wire import JobView
+
+if TYPE_CHECKING:
+    from coordinator.cli.display import Display
+    from coordinator.cli.intake import Submission
+
+__all__ = ["Terms", "quote_only", "submit"]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a job is to be accepted and delivered."""
+
+    out: Path
+    yes: bool
+    as_json: bool
+    nodes: int
+
+
+@contextmanager
+def _shown(display: Display) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        display.close()
+
+
+def submit(submission: AbstractContextManager[Submission], access: Access, terms: Terms, display: Display) -> None:
+    """The whole way of a job; prints what came of it. Raises the errors of jobs.errors, Interrupted."""
+    from rich.console import Console
+
+    _check_out(terms.out)
+    with _shown(display), submission as ready, connect(access, nodes=terms.nodes) as client:
+        info = client.info()
+        with quoted(client, ready, display) as job:
+            asks = not (terms.yes or terms.as_json) and sys.stdin.isatty() and sys.stderr.isatty()
+            display.close()
+            if not terms.as_json:
+                display.show(quote_table(job))
+            job = accept(client, job, deadline_s=ready.spec.deadline_s, ask=_ask if asks else None)
+        job = follow(client, job.id, display)
+        delivered = deliver(client, job, terms.out, display)
+        if ready.names is not None and delivered:
+            names = json.dumps({"names": ready.names}, ensure_ascii=False)
+            (terms.out / "items.json").write_text(names, encoding="utf-8")
+        display.close()
+        if terms.as_json:
+            print(json.dumps(job_report(job, info, delivered=delivered), ensure_ascii=False))
+        else:
+            Console().print(job_table(job, info, [str(one.path) for one in delivered]))
+        check_ended(job)
+
+
+def quote_only(
+    submission: AbstractContextManager[Submission], access: Access, display: Display, *, as_json: bool, nodes: int
+) -> None:
+    """Ask for a quote, print it, and withdraw the job."""
+    from rich.console import Console
+
+    with (
+        _shown(display),
+        submission as ready,
+        connect(access, nodes=nodes) as client,
+        quoted(client, ready, display) as job,
+    ):
+        display.close()
+        if as_json:
+            print(json.dumps(quote_report(job), ensure_ascii=False))
+        else:
+            Console().print(quote_table(job))
+
+
+def _ask(job: JobView) -> bool:
+    assert job.quote is not None
+    print(f"Accept, for at most {job.quote.cap_usd} USD? [Y/n] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    return answer != "" and answer.strip().lower() in ("", "y", "yes")
+
+
+def _check_out(out: Path) -> None:
+    """Said now, not when the frames are there. Nothing is made yet."""
+    if out.exists() and not out.is_dir():
+        raise BadInput(f"--out {out}: is a file; name a folder")
+    parent = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
+    if not _writable(parent):
+        raise BadInput(f"--out {out}: {parent} cannot be written; choose another folder")
+
+
+def _writable(folder: Path) -> bool:
+    import os
+
+    return os.access(folder, os.W_OK | os.X_OK)

@@ -1,0 +1,164 @@
+"""`kilnet render`, `kilnet infer`, `kilnet quote`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from coordinator.cli.options import Deadline, Gateway, Json, Key, MaxPrice, Name, Nodes, Out, Unsandboxed, Yes
+
+if TYPE_CHECKING:
+    from coordinator.cli.intake import Submission
+
+__all__ = ["register"]
+
+Frames = Annotated[str | None, typer.Option(help="1, 1-10, 1-10:2 or 1,5,9. [default: the scene's own]")]
+Samples = Annotated[int | None, typer.Option(help="Samples per pixel.")]
+Resolution = Annotated[str | None, typer.Option(metavar="WxH", help="Pixels, such as 1920x1080.")]
+Engine = Annotated[str | None, typer.Option(help="CYCLES or BLENDER_EEVEE.")]
+Camera = Annotated[str | None, typer.Option(help="Name of the camera.")]
+Scene = Annotated[str | None, typer.Option(help="Name of the scene in the file.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the noise.")]
+Denoise = Annotated[bool | None, typer.Option("--denoise/--no-denoise", help="[default: as the scene says]")]
+Tiles = Annotated[int | None, typer.Option(help="Cut each frame into about so many rectangles.")]
+SampleRanges = Annotated[int | None, typer.Option(help="Render so many ranges of samples apart and merge them.")]
+Format = Annotated[str | None, typer.Option("--format", help="PNG, JPEG, OPEN_EXR, OPEN_EXR_MULTILAYER, TIFF or WEBP.")]
+Tap = Annotated[str | None, typer.Option(help="Activation to fingerprint. [default: chosen at admission]")]
+Resize = Annotated[bool, typer.Option("--resize", help="Scale images to what the model takes.")]
+SceneFile = Annotated[Path, typer.Argument(metavar="SCENE.blend")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx")]
+Inputs = Annotated[Path, typer.Argument(metavar="INPUTS", help=".npz, .npy, .parquet or a folder of images.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands that submit jobs."""
+    app.command("render")(_render)
+    app.command("infer")(_infer)
+    app.command("quote")(_quote)
+
+
+def _render(
+    scene_file: SceneFile,
+    frames: Frames = None,
+    samples: Samples = None,
+    resolution: Resolution = None,
+    engine: Engine = None,
+    camera: Camera = None,
+    scene: Scene = None,
+    seed: Seed = None,
+    denoise: Denoise = None,
+    tiles: Tiles = None,
+    sample_ranges: SampleRanges = None,
+    output_format: Format = None,
+    max_price: MaxPrice = None,
+    deadline: Deadline = None,
+    out: Out = None,
+    name: Name = "",
+    yes: Yes = False,
+    nodes: Nodes = 1,
+    unsandboxed: Unsandboxed = False,
+    gateway: Gateway = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Render a scene: prints the price, renders it on the network, proves it, and brings the frames."""
+    from coordinator.cli.connection import Access
+    from coordinator.cli.display import make_display
+    from coordinator.cli.intake import Common, render_spec, render_submission
+    from coordinator.cli.submit import Terms, submit
+
+    options = {
+        "frames": frames, "samples": samples, "resolution": resolution, "engine": engine, "camera": camera,
+        "scene": scene, "seed": seed, "denoise": denoise, "tiles": tiles, "sample_ranges": sample_ranges,
+        "output_format": output_format,
+    }  # fmt: skip
+    spec = render_spec(scene_file, Common(name, max_price, deadline), options)
+    display = make_display()
+    submission = render_submission(scene_file, spec, display)
+    terms = Terms(out=out or Path(f"{scene_file.stem}-frames"), yes=yes, as_json=as_json, nodes=nodes)
+    submit(submission, Access(gateway, key, unsandboxed=unsandboxed), terms, display)
+
+
+def _infer(
+    model: Model,
+    inputs: Inputs,
+    tap: Tap = None,
+    resize: Resize = False,
+    max_price: MaxPrice = None,
+    deadline: Deadline = None,
+    out: Out = None,
+    name: Name = "",
+    yes: Yes = False,
+    nodes: Nodes = 1,
+    unsandboxed: Unsandboxed = False,
+    gateway: Gateway = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Run a batch through a model: prints the price, runs it on the network, proves it, and brings the predictions."""
+    from coordinator.cli.connection import Access
+    from coordinator.cli.display import make_display
+    from coordinator.cli.intake import Common, infer_submission
+    from coordinator.cli.submit import Terms, submit
+
+    display = make_display()
+    common = Common(name, max_price, deadline)
+    submission = infer_submission(model, inputs, common, tap=tap, resize=resize, display=display)
+    terms = Terms(out=out or Path(f"{model.stem}-predictions"), yes=yes, as_json=as_json, nodes=nodes)
+    submit(submission, Access(gateway, key, unsandboxed=unsandboxed), terms, display)
+
+
+def _quote(
+    file: Annotated[Path, typer.Argument(metavar="SCENE.blend|MODEL.onnx")],
+    inputs: Annotated[
+        Path | None, typer.Argument(metavar="[INPUTS]", help="With a model: what goes through it.")
+    ] = None,
+    frames: Frames = None,
+    samples: Samples = None,
+    resolution: Resolution = None,
+    engine: Engine = None,
+    camera: Camera = None,
+    scene: Scene = None,
+    seed: Seed = None,
+    denoise: Denoise = None,
+    tiles: Tiles = None,
+    sample_ranges: SampleRanges = None,
+    output_format: Format = None,
+    tap: Tap = None,
+    resize: Resize = False,
+    max_price: MaxPrice = None,
+    deadline: Deadline = None,
+    name: Name = "",
+    nodes: Nodes = 1,
+    unsandboxed: Unsandboxed = False,
+    gateway: Gateway = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """What a render or a batch would cost and how it would be proven; nothing is charged."""
+    from coordinator.cli.connection import Access
+    from coordinator.cli.display import make_display
+    from coordinator.cli.intake import Common, infer_submission, render_spec, render_submission
+    from coordinator.cli.submit import quote_only
+    from jobs.errors import BadInput
+
+    display = make_display()
+    common = Common(name, max_price, deadline)
+    options: dict[str, Any] = {
+        "frames": frames, "samples": samples, "resolution": resolution, "engine": engine, "camera": camera,
+        "scene": scene, "seed": seed, "denoise": denoise, "tiles": tiles, "sample_ranges": sample_ranges,
+        "output_format": output_format,
+    }  # fmt: skip
+    submission: AbstractContextManager[Submission]
+    if file.suffix.lower() == ".onnx":
+        if inputs is None:
+            raise BadInput(f"{file}: a model needs its inputs too: kilnet quote MODEL.onnx INPUTS")
+        submission = infer_submission(file, inputs, common, tap=tap, resize=resize, display=display)
+    elif inputs is not None:
+        raise BadInput(f"{inputs}: only a model (.onnx) takes inputs; leave it out")
+    else:
+        submission = render_submission(file, render_spec(file, common, options), display)
+    quote_only(submission, Access(gateway, key, unsandboxed=unsandboxed), display, as_json=as_json, nodes=nodes)
