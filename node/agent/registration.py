@@ -1,0 +1,65 @@
+"""What this node tells the gateway about itself."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from pathlib import Path
+
+from jobs.errors import BadInput
+from jobs.wire import PROTOCOL, RegisterNode, RuntimeClass
+from node.agent.settings import AgentSettings
+from node.canary import CanaryFailed, Measured, measured_class
+from node.hardware import Hardware
+from node.runner_pool import RunnerPool, installed_runtimes
+from node.sandbox import Launcher
+
+__all__ = ["agent_version", "bench", "registration"]
+
+log = logging.getLogger("kilnet.node")
+
+
+def agent_version() -> str:
+    """Version of the installed distribution."""
+    try:
+        return importlib.metadata.version("kilnet")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+def bench(settings: AgentSettings, launcher: Launcher, hardware: Hardware, *, again: bool = False) -> list[Measured]:
+    """The canary's finding for every runtime that works here. Raises BadInput where none does."""
+    folder: Path = settings.canary_folder or settings.data / "canary"
+    pool = RunnerPool(settings.data / "scratch" / "canary", settings.runner, launcher)
+    found, troubles = [], []
+    try:
+        for runtime in installed_runtimes(settings.runner.blender):
+            try:
+                found.append(measured_class(runtime, pool, folder, hardware, again=again))
+            except CanaryFailed as error:
+                troubles.append(str(error))
+                log.warning("%s is left out: %s", runtime, error)
+    finally:
+        pool.close()
+    if not found:
+        reason = "; ".join(troubles) or "neither bpy nor onnxruntime is installed"
+        raise BadInput(f"no runtime works here: {reason}; see `kilnet doctor`", code="no_runtime")
+    return found
+
+
+def registration(
+    settings: AgentSettings, hardware: Hardware, runtimes: tuple[RuntimeClass, ...], *, sandboxed: bool
+) -> RegisterNode:
+    """The registration of this node."""
+    return RegisterNode(
+        protocol=PROTOCOL,
+        agent_version=f"kilnet {agent_version()}",
+        name=settings.name,
+        owner=settings.owner,
+        hardware=hardware.as_json(),
+        sandboxed=sandboxed,
+        runtimes=runtimes,
+        memory_bytes=hardware.memory_bytes,
+        ask_usd_per_kiln_hour=settings.ask_usd_per_kiln_hour,
+        region=settings.region,
+    )

@@ -1,0 +1,6 @@
+"""What this machine is: asked of the system, never guessed."""
+
+from node.hardware.gpus import Gpu, find_gpus
+from node.hardware.probe import Hardware, probe
+
+__all__ = ["Gpu", "Hardware", "find_gpus", "probe"]
