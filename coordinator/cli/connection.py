@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +38,7 @@ class Access:
 
 
 @contextmanager
-def connect(access: Access, *, nodes: int | None) -> Iterator[Client]:
+def connect(access: Access, *, nodes: int | None, step: Callable[[str], None] = lambda _: None) -> Iterator[Client]:
     """A client of the gateway that `access` means.
 
     Where none is named and none runs here, a local stack with `nodes` nodes is started and stopped at the end; with
@@ -50,13 +49,13 @@ def connect(access: Access, *, nodes: int | None) -> Iterator[Client]:
     with ExitStack() as stack:
         gateway, key = access.gateway, access.key
         if gateway is None:
-            gateway, own_key = _local(stack, access, nodes)
+            gateway, own_key = _local(stack, access, nodes, step)
             key = key or str(own_key)
         assert key is not None
         yield stack.enter_context(Client(gateway, key))
 
 
-def _local(stack: ExitStack, access: Access, nodes: int | None) -> tuple[str, Path]:
+def _local(stack: ExitStack, access: Access, nodes: int | None, step: Callable[[str], None]) -> tuple[str, Path]:
     from coordinator.stack import Layout, find_running, temporary_stack
 
     running = find_running()
@@ -65,7 +64,7 @@ def _local(stack: ExitStack, access: Access, nodes: int | None) -> tuple[str, Pa
             raise Unavailable(
                 f"no gateway: start one with `kilnet up`, or name one with --gateway or {GATEWAY_VARIABLE}"
             )
-        print("starting a local stack for this command (kilnet up keeps one running)", file=sys.stderr, flush=True)
+        step("starting a local stack for this command (kilnet up keeps one running)")
         count = 1 if nodes is None else nodes
         running = stack.enter_context(temporary_stack(nodes=count, unsandboxed=access.unsandboxed))
     return running.gateway_url, running.key_file

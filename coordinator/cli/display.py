@@ -21,7 +21,11 @@ _PLAIN_SECONDS = 10.0
 class Display(Protocol):
     """Where a command says how far it is."""
 
-    def note(self, line: str) -> None: ...
+    def step(self, line: str) -> None:
+        """What is being done before there is a job; only a terminal shows it."""
+
+    def note(self, line: str) -> None:
+        """A line that stays."""
 
     def transfer(self, what: str, done: int, total: int) -> None: ...
 
@@ -68,14 +72,18 @@ class PlainDisplay:
         self._last: tuple[Any, ...] = ()
         self._told_at = 0.0
 
+    def step(self, line: str) -> None:
+        pass
+
     def note(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     def transfer(self, what: str, done: int, total: int) -> None:
-        if done == total and total:
-            self.note(f"{what} {total / 1e6:.1f} MB")
+        pass
 
     def job(self, job: JobView) -> None:
+        if job.state is JobState.FAILED or (job.state is JobState.ADMITTING and not job.waiting_for):
+            return  # how a job failed is the command's last line
         for line in self._refusals.new(job):
             self.note(line)
         now = (job.state, job.waiting_for, job.tiles_passed)
@@ -117,6 +125,10 @@ class TerminalDisplay:
         if not self._live:
             self._progress.start()
             self._live = True
+
+    def step(self, line: str) -> None:
+        self._begin()
+        self._progress.update(self._task, description=line, completed=0, detail="")
 
     def note(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False)

@@ -56,7 +56,7 @@ def ending_of(error: BaseException) -> Ending:
     if isinstance(error, KilnetError):
         return Ending(error.exit_code, _one_line(str(error)), error.code)
     if isinstance(error, typer.TyperException):
-        said = _one_line(error.format_message())
+        said = _one_line(error.format_message()).rstrip(".")
         return Ending(error.exit_code, f"{said}; see kilnet --help" if said else "", "usage")
     return Ending(_UNEXPECTED, f"unexpected {_short(error)}; please report it with {_log(error)}", "unexpected")
 

@@ -77,7 +77,7 @@ def render_submission(scene: Path, spec: RenderSpec, display: Display) -> Iterat
     from jobs.packing import check_blend, pack_scene
 
     check_blend(scene)
-    display.note(f"reading {scene.name} and what it needs")
+    display.step(f"reading {scene.name} and what it needs")
     with pack_scene(scene) as packed:
         yield Submission(spec=spec, manifest=packed.manifest, sources=packed.sources)
 
@@ -90,7 +90,7 @@ def infer_submission(
     from jobs.inputs import prepare_batch
 
     fields = common.fields(model.stem)
-    display.note(f"checking {inputs.name or inputs} against {model.name}")
+    display.step(f"checking {inputs.name or inputs} against {model.name}")
     with prepare_batch(model, inputs, resize=resize) as batch:
         try:
             spec = InferSpec.model_validate(

@@ -109,7 +109,7 @@ def _watch(
 
     display = make_display()
     try:
-        with connect(Access(gateway, key), nodes=None) as client:
+        with connect(Access(gateway, key), nodes=None, step=display.step) as client:
             view, info = follow(client, job, display), client.info()
             delivered = deliver(client, view, out, display) if out is not None else []
             outputs = client.outputs(job)

@@ -46,7 +46,7 @@ def submit(submission: AbstractContextManager[Submission], access: Access, terms
     from rich.console import Console
 
     _check_out(terms.out)
-    with _shown(display), submission as ready, connect(access, nodes=terms.nodes) as client:
+    with _shown(display), submission as ready, connect(access, nodes=terms.nodes, step=display.step) as client:
         info = client.info()
         with quoted(client, ready, display) as job:
             asks = not (terms.yes or terms.as_json) and sys.stdin.isatty() and sys.stderr.isatty()
@@ -76,7 +76,7 @@ def quote_only(
     with (
         _shown(display),
         submission as ready,
-        connect(access, nodes=nodes) as client,
+        connect(access, nodes=nodes, step=display.step) as client,
         quoted(client, ready, display) as job,
     ):
         display.close()

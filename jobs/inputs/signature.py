@@ -12,6 +12,12 @@ from jobs.errors import BadInput
 
 __all__ = ["ModelFiles", "ModelInput", "read_model"]
 
+_REMEDIES = {
+    "model_unreadable": "; export the model again",
+    "model_invalid": "; export the model again",
+    "model_external_data": "; save the model with its weights in its own folder",
+}
+
 
 @dataclass(frozen=True)
 class ModelInput:
@@ -57,10 +63,14 @@ def read_model(path: Path) -> ModelFiles:
 def _read(path: Path) -> ModelFiles:
     import onnx
 
-    from jobs.model_check import check_model
+    from jobs.model_check import ModelRefused, check_model
     from jobs.model_graph import every_tensor
 
-    model = check_model(path).model
+    try:
+        model = check_model(path).model
+    except ModelRefused as error:
+        where = "" if str(error).startswith(path.name) else f"{path}: "
+        raise BadInput(f"{where}{error}{_REMEDIES.get(error.code, '')}", code=error.code) from error
     external: set[str] = set()
     for tensor in every_tensor(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:

@@ -41,7 +41,10 @@ def _audit(
     from jobs.errors import Refused
 
     access = Access(gateway, key, unsandboxed=unsandboxed)
-    with connect(access, nodes=None) as client, tempfile.TemporaryDirectory(prefix="kilnet-audit-") as folder:
+    with (
+        connect(access, nodes=None, step=_note) as client,
+        tempfile.TemporaryDirectory(prefix="kilnet-audit-") as folder,
+    ):
         bundle = read_bundle(client.bundle(job))
         chain = client.info().chain
         checks = [check for receipt in bundle.receipts for check in check_receipt(bundle, receipt)]
