@@ -47,16 +47,21 @@ def onnx_runner_spec(
     provider: str = "CPUExecutionProvider",
     device_index: int = 0,
     threads: int,
+    spin: bool = False,
     devices: tuple[Path, ...] = (),
     limits: Limits | None = None,
 ) -> SandboxSpec:
-    """The inference runner in this Python; of `jobs` only what checks a model is visible to it."""
+    """The inference runner in this Python; of `jobs` only what checks a model is visible to it.
+
+    `spin` is for machines that do nothing else: idle threads wait busily, which is faster there and changes no bit.
+    """
     runtime = find_runtime()
     needed = ("__init__.py", "errors.py", "model_check.py", "model_graph.py")
     return SandboxSpec(
         argv=(
             *(*runtime.command, f"{_RUNNER}/onnx", "--provider", provider),
             *("--device", str(device_index), "--threads", str(threads)),
+            *(("--spin",) if spin else ()),
         ),
         binds=(
             *runtime.binds,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,16 @@ class Profile:
 
 
 def run_batch(session: Any, profile: Profile, batch: dict[str, np.ndarray], count: int, options: Any = None) -> bytes:
+    """Run one micro-batch and pack it. Raises what `run` and `pack_batch` raise."""
+    return pack_batch(profile, run(session, profile.names, batch, options), count)
+
+
+def pack_batch(profile: Profile, results: list[np.ndarray], count: int) -> bytes:
     """The result bytes of the first `count` rows: for each its outputs, then its fingerprint.
 
     Raises RequestError `output_changed` where an output has not the contract's shape: its length depends on the data.
     """
-    values = dict(zip(profile.names, run(session, profile.names, batch, options), strict=True))
+    values = dict(zip(profile.names, results, strict=True))
     record = np.empty((count, profile.item_bytes), np.uint8)
     at = 0
     for tensor in profile.outputs:
@@ -108,12 +114,22 @@ def infer(
             "not_instrumented", f"the model has no output {profile.tap!r}: instrument it first", scene_fault=True
         )
     loaded = time.perf_counter()
-    with out.open("wb") as file, bounded(request.get("timeout")) as options:
+    with out.open("wb") as file, ThreadPoolExecutor(1) as packer, bounded(request.get("timeout")) as options:
+
+        def pack(values: list[np.ndarray], count: int) -> None:
+            file.write(pack_batch(profile, values, count))
+
+        # While the device computes a batch, the one before it is hashed down and written: never more than one waits.
+        before: Future[None] | None = None
         for start in range(0, len(wanted), profile.micro_batch):
             here = wanted[start : start + profile.micro_batch]
-            batch = items.rows(here, profile.micro_batch)
-            file.write(run_batch(session, profile, batch, len(here), options))
+            values = run(session, profile.names, items.rows(here, profile.micro_batch), options)
+            if before is not None:
+                before.result()
+            before = packer.submit(pack, values, len(here))
             work.progress((start + len(here)) / len(wanted), f"{start + len(here)} of {len(wanted)} items")
+        assert before is not None
+        before.result()
     return {
         "path": out.name,
         "items": len(wanted),

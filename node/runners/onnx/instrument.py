@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import onnx
@@ -10,7 +11,7 @@ from jobs.model_graph import ancestors, producers
 from .wire import RequestError
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
+    from onnx import GraphProto, ModelProto, ValueInfoProto
 
 __all__ = ["instrumented", "tap_candidates"]
 
@@ -67,7 +68,7 @@ def instrumented(model: ModelProto, tap: str) -> bytes:
         raise RequestError("tap_unknown", f"no node of the main graph makes {tap[:100]!r}", scene_fault=True)
     _name_unknown_dimensions(graph)
     if tap not in {output.name for output in graph.output}:
-        graph.output.append(onnx.helper.make_tensor_value_info(tap, _FLOAT, None))
+        graph.output.append(_value_of(copy, tap))
     entry = copy.metadata_props.add()
     entry.key, entry.value = "kilnet.tap", tap
     return bytes(copy.SerializeToString(deterministic=True))
@@ -80,6 +81,17 @@ def _kinds(model: ModelProto) -> dict[str, int]:
     except Exception:  # the taps are tried out anyway
         graph = model.graph
     return {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output)}
+
+
+def _value_of(model: ModelProto, name: str) -> ValueInfoProto:
+    """A declaration of a float32 value, with its shape as far as shape inference knows it."""
+    declared: ValueInfoProto = onnx.helper.make_tensor_value_info(name, _FLOAT, None)
+    with contextlib.suppress(Exception):  # then without
+        for value in onnx.shape_inference.infer_shapes(model).graph.value_info:
+            kind = value.type.tensor_type
+            if value.name == name and kind.elem_type == _FLOAT and kind.HasField("shape"):
+                declared.CopyFrom(value)
+    return declared
 
 
 def _name_unknown_dimensions(graph: GraphProto) -> None:

@@ -29,12 +29,14 @@ def run() -> None:
     parser.add_argument("--provider", default="CPUExecutionProvider", help="the execution provider that must be used")
     parser.add_argument("--device", type=int, default=0, help="index of the GPU")
     parser.add_argument("--threads", type=int, default=1, help="threads inside an operator")
+    parser.add_argument("--spin", action="store_true", help="let idle threads spin: for machines that do nothing else")
     options = parser.parse_args()
     available = ort.get_available_providers()
     if options.provider not in available:
         sys.stderr.write(f"{options.provider} is not in this build of ONNX Runtime, which has {', '.join(available)}\n")
         os._exit(3)
-    sessions = Sessions(provider=options.provider, device=options.device, threads=max(1, options.threads))
+    threads = max(1, options.threads)
+    sessions = Sessions(provider=options.provider, device=options.device, threads=threads, spin=options.spin)
     ready = {"event": "ready", "protocol": PROTOCOL, "runtime": "onnxruntime", "version": ort.__version__}
     send({**ready, "providers": [options.provider], "cpu": instruction_set(), "threads": sessions.threads})
     start_alive_thread()

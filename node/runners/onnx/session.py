@@ -32,8 +32,8 @@ ort.set_default_logger_severity(3)
 class Sessions:
     """Makes sessions for one device and keeps the last two."""
 
-    def __init__(self, *, provider: str, device: int, threads: int) -> None:
-        self.provider, self.device, self.threads = provider, device, threads
+    def __init__(self, *, provider: str, device: int, threads: int, spin: bool = False) -> None:
+        self.provider, self.device, self.threads, self.spin = provider, device, threads, spin
         self._kept: OrderedDict[tuple[str, int, int], ort.InferenceSession] = OrderedDict()
 
     def open(self, model: Path) -> ort.InferenceSession:
@@ -79,9 +79,9 @@ class Sessions:
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         options.log_severity_level = 3
-        # A spinning pool burns the cores of whatever else the machine does.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        # Spinning changes no bit. Measured on 2 cores: 25% faster on an idle machine, half as fast on a busy one.
+        for pool in ("intra_op", "inter_op"):
+            options.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(self.spin)))
         return options
 
     def _provider_options(self) -> dict[str, str]:
