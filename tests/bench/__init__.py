@@ -1,0 +1,1 @@
+"""What kilnet costs beside plain Blender and bare ONNX Runtime, as ratios within one run: `make bench`."""

@@ -1,0 +1,62 @@
+"""`python -m tests.bench [--seconds 75] [--only render|infer|proofs] [--json FILE]`
+
+Starts a local stack with one node that has all cores and prints the ratios; absolute times only say what they are
+ratios of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from coordinator.stack import temporary_stack
+from tests.bench.infer import measure_infer
+from tests.bench.proofs import commitment_megabytes_per_second
+from tests.bench.render import measure_render
+
+SCENE = Path(__file__).parents[2] / "samples" / "scenes" / "still.blend"
+
+
+def show(found: dict[str, dict[str, Any]]) -> None:
+    rows = [
+        ("render", "wall_ratio", "wall time against plain bpy, at most 1.10"),
+        ("render", "audit_share", "audit compute against render compute, at most 0.03"),
+        ("infer", "throughput_ratio", "throughput against bare session.run, at least 0.90"),
+        ("infer", "audit_share", "audit compute against inference compute"),
+        ("proofs", "megabytes_per_second", "hashing a commitment, MB/s on one core"),
+    ]
+    for part, name, words in rows:
+        if part in found:
+            print(f"{found[part][name]:10.3f}  {words}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=75, help="length of the plain render and of the bare loop")
+    parser.add_argument("--only", choices=("render", "infer", "proofs"))
+    parser.add_argument("--json", type=Path, help="also write all figures here")
+    options = parser.parse_args()
+    found: dict[str, dict[str, Any]] = {}
+    if options.only in (None, "proofs"):
+        found["proofs"] = {"megabytes_per_second": commitment_megabytes_per_second()}
+    if options.only != "proofs":
+        with tempfile.TemporaryDirectory(prefix="kilnet-bench-") as temporary:
+            folder = Path(temporary)
+            with temporary_stack(nodes=1, data=folder / "data") as stack:
+                os.environ |= {"KILNET_GATEWAY": stack.gateway_url, "KILNET_KEY": str(stack.key_file)}
+                if options.only in (None, "render"):
+                    found["render"] = measure_render(SCENE, folder / "render", seconds=options.seconds)
+                if options.only in (None, "infer"):
+                    found["infer"] = measure_infer(folder / "infer", seconds=options.seconds)
+    print(json.dumps(found, indent=1))
+    show(found)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

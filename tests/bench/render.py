@@ -1,0 +1,59 @@
+"""One node with all cores, through the whole pipeline, against plain bpy on the same scene."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.bench.program import kilnet_json
+
+__all__ = ["measure_render"]
+
+SUPPORT = Path(__file__).parents[1] / "support"
+SIZE = (480, 270)
+
+
+def plain_seconds(blend: Path, out: Path, samples: int) -> float:
+    """Wall time of a process that opens the scene with bpy, renders it as it is set, and writes the picture."""
+    options = {"frames": [1], "samples": samples, "resolution": SIZE, "linear": False}
+    out.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, str(SUPPORT / "plain_blender.py"), str(blend), str(out), json.dumps(options)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return time.perf_counter() - start
+
+
+def samples_for(blend: Path, out: Path, seconds: float) -> int:
+    """Samples with which plain Blender takes about `seconds`, from two short renders."""
+    few, many = 4, 16
+    slope = (plain_seconds(blend, out, many) - plain_seconds(blend, out, few)) / (many - few)
+    return max(many, round(seconds / max(slope, 1e-3)))
+
+
+def measure_render(blend: Path, folder: Path, *, seconds: float) -> dict[str, Any]:
+    """Plain, kilnet, plain again: the machine may drift, so kilnet stands between two plain renders."""
+    samples = samples_for(blend, folder / "probe", seconds)
+    before = plain_seconds(blend, folder / "plain-1", samples)
+    start = time.perf_counter()
+    answer = kilnet_json(
+        "render", blend, "--resolution", f"{SIZE[0]}x{SIZE[1]}", "--samples", samples, "--out", folder / "ours"
+    )
+    ours = time.perf_counter() - start
+    after = plain_seconds(blend, folder / "plain-2", samples)
+    return {
+        "samples": samples,
+        "plain_seconds": [before, after],
+        "kilnet_seconds": ours,
+        "wall_ratio": ours / ((before + after) / 2),
+        "tiles": answer["tiles"],
+        "cells_audited": answer["cells_audited"],
+        "compute_seconds": answer["compute_seconds"],
+        "audit_seconds": answer["audit_seconds"],
+        "audit_share": answer["audit_seconds"] / answer["compute_seconds"],
+    }
