@@ -27,8 +27,11 @@ class Worker:
     says, in memory; they raise RunnerFailure and WorkFailed.
     """
 
-    def __init__(self, pool: RunnerPool) -> None:
+    def __init__(self, pool: RunnerPool, *, other_class: bool = False) -> None:
+        """`other_class`: infer although version or provider are not the contract's; the result is then of another
+        numerics class and good for a tolerant comparison only."""
         self.pool = pool
+        self._other_class = other_class
 
     def tile(self, work: Work) -> bytearray:
         """The raw result of the lease's tile."""
@@ -111,6 +114,7 @@ class Worker:
                 "contract": contract.model_dump(mode="json"),
                 "inputs": input_shards(work.offer.assets, contract, items),
                 "out": "/scratch/items.raw",
+                "other_class": self._other_class,
                 **which,
             },
             cancel=work.cancel,

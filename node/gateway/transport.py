@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ __all__ = ["Transport", "origin_of"]
 _Model = TypeVar("_Model", bound=BaseModel)
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 60.0
+_SIGN_IN_TRIES = 3
 
 
 def origin_of(url: str) -> str:
@@ -33,6 +34,10 @@ def origin_of(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
         raise BadInput(f"--gateway {url!r}: write it as https://HOST or http://127.0.0.1:PORT")
     return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+class _Lapsed(Exception):
+    """The nonce was used or is too old: another one may be asked for."""
 
 
 class Transport:
@@ -113,22 +118,27 @@ class Transport:
 
     def sign_in(self, *, patience: float | None = None, stop: threading.Event | None = None) -> Session:
         """A fresh session. Raises BadSignIn where the message names another origin or the signature is not taken."""
-        nonce = self.read(
-            Nonce, "POST", "/v1/auth/nonce", body=NonceRequest(address=self._key.address), patience=patience,
-            stop=stop, signed_in=False,
-        )  # fmt: skip
+        for _ in range(_SIGN_IN_TRIES):
+            with suppress(_Lapsed):
+                self.session = self._sign_in({"patience": patience, "stop": stop, "signed_in": False})
+                return self.session
+        raise Away(f"the gateway at {self.origin} does not know the nonces that it gives out")
+
+    def _sign_in(self, options: dict[str, Any]) -> Session:
+        nonce = self.read(Nonce, "POST", "/v1/auth/nonce", body=NonceRequest(address=self._key.address), **options)
         named = {found.rstrip("/.,;)").lower() for found in re.findall(r"https?://\S+", nonce.message)}
         if named != {self.origin} or self._key.address.lower() not in nonce.message.lower():
-            raise BadSignIn(
-                401,
-                "wrong_origin",
-                f"the gateway at {self.origin} asks to sign for {', '.join(sorted(named)) or 'nobody'}",
-            )
-        login = Login(address=self._key.address, message=nonce.message, signature=self._key.sign_text(nonce.message))
-        self.session = self.read(
-            Session, "POST", "/v1/auth/login", body=login, patience=patience, stop=stop, signed_in=False
-        )
-        return self.session
+            asked = ", ".join(sorted(named)) or "nobody"
+            raise BadSignIn(401, "wrong_origin", f"the gateway at {self.origin} asks to sign for {asked}")
+        signature = self._key.sign_text(nonce.message)
+        login = Login(address=self._key.address, message=nonce.message, signature=signature)
+        try:
+            return self.read(Session, "POST", "/v1/auth/login", body=login, **options)
+        except BadSignIn as error:
+            # A login whose answer was lost and that was repeated has used its nonce up.
+            if error.code == "nonce_lapsed":
+                raise _Lapsed from error
+            raise
 
     def _bearer(self, signed_in: bool) -> dict[str, str]:
         if not signed_in:
