@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,18 @@ from onnx import numpy_helper
 
 __all__ = ["float16_weights", "int8_weights", "pruned_weights"]
 
-_SMALLEST = 256  # elements: biases and scalars stay as they are, as in real quantisation
+_WEIGHTED = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}
+"""Operators whose second input is quantised in practice, and that input's axis of output channels. Biases and the
+statistics of normalisations stay as they are: rounding those would break the model rather than cheapen it.
+"""
 
 
 def int8_weights(model: Path, out: Path) -> Path:
-    """Every weight rounded to one of 255 levels of its tensor, the values that an int8 kernel would compute with."""
+    """Every weight rounded to one of 255 levels of its output channel, as weight-only int8 quantisation does."""
 
-    def rounded(weights: np.ndarray) -> np.ndarray:
-        step = np.float32(max(float(np.abs(weights).max()), 1e-30) / 127)
+    def rounded(weights: np.ndarray, axis: int) -> np.ndarray:
+        others = tuple(a for a in range(weights.ndim) if a != axis % weights.ndim)
+        step = np.maximum(np.abs(weights).max(axis=others, keepdims=True), 1e-30) / 127
         return np.asarray(np.rint(weights / step) * step, np.float32)
 
     return _changed(model, out, rounded)
@@ -25,29 +30,30 @@ def int8_weights(model: Path, out: Path) -> Path:
 
 def float16_weights(model: Path, out: Path) -> Path:
     """Every weight through float16 and back."""
-    return _changed(model, out, lambda weights: weights.astype(np.float16).astype(np.float32))
+    return _changed(model, out, lambda weights, _: weights.astype(np.float16).astype(np.float32))
 
 
 def pruned_weights(model: Path, out: Path, share: float = 0.05) -> Path:
     """The smallest `share` of each tensor's weights set to zero."""
 
-    def pruned(weights: np.ndarray) -> np.ndarray:
+    def pruned(weights: np.ndarray, _: int) -> np.ndarray:
         return np.where(np.abs(weights) < np.quantile(np.abs(weights), share), np.float32(0), weights)
 
     return _changed(model, out, pruned)
 
 
-def _changed(model: Path, out: Path, change: object) -> Path:
-    """A copy with every large float32 weight changed, of a plain or an instrumented model; names and shapes stay."""
-    assert callable(change)
+def _changed(model: Path, out: Path, change: Callable[[np.ndarray, int], np.ndarray]) -> Path:
+    """A copy of a plain or an instrumented model with its float32 weight matrices changed; names and shapes stay."""
     proto = onnx.load(str(model))
-    tensors = list(proto.graph.initializer)
+    channels = {n.input[1]: _WEIGHTED[n.op_type] for n in proto.graph.node if n.op_type in _WEIGHTED}
+    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
     for node in proto.graph.node:
         if node.op_type == "Constant":
-            tensors += [attribute.t for attribute in node.attribute if attribute.name == "value"]
-    for tensor in tensors:
-        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= _SMALLEST:
-            weights = numpy_helper.to_array(tensor)
-            tensor.CopyFrom(numpy_helper.from_array(change(weights).astype(np.float32), tensor.name))
+            tensors.update((node.output[0], attribute.t) for attribute in node.attribute if attribute.name == "value")
+    for name, axis in channels.items():
+        tensor = tensors.get(name)
+        if tensor is not None and tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= 2:
+            weights = change(numpy_helper.to_array(tensor), axis)
+            tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float32), tensor.name))
     onnx.save(proto, str(out))
     return out

@@ -123,24 +123,28 @@ def test_an_item_has_the_same_bytes_alone_in_a_run_and_in_any_company(sample: tu
 
 
 def test_cheaper_weights_stand_out_in_the_fingerprint(sample: tuple[Bench, dict[str, Any]]) -> None:
+    """The copies still read the lines, so nobody would notice by looking; the fingerprint sees each of them."""
     bench, described = sample
     contract = described["contract"]
 
-    def marks(**payload: object) -> np.ndarray:
-        return infer(bench, contract, **payload)[:, -64:].copy().view("<f4").astype(np.float64)
+    def answer(model: str) -> tuple[np.ndarray, list[str]]:
+        rows = infer(bench, contract, model=model)
+        outputs = rows[:, :-64].copy().view("<f4").reshape(ITEMS, 40, 6625)
+        marks = rows[:, -64:].copy().view("<f4").astype(np.float64)
+        return marks, [read_text(item, find_model()) for item in outputs]
 
-    honest = marks()
-    distances = {"honest": float(np.abs(marks() - honest).max())}
-    for name, cheat in (("int8", int8_weights), ("fp16", float16_weights), ("pruned", pruned_weights)):
+    honest, text = answer("reference.onnx")
+    assert np.array_equal(answer("reference.onnx")[0], honest)
+    cheats = {"int8": int8_weights, "fp16": float16_weights, "pruned": pruned_weights}
+    for name, cheat in cheats.items():
         cheat(bench.assets / "reference.onnx", bench.assets / f"{name}.onnx")
-        got = marks(model=f"{name}.onnx")
-        per_item = np.linalg.norm(got - honest, axis=1) / np.linalg.norm(honest, axis=1)
-        distances[name] = float(per_item.min())
-    assert distances["honest"] == 0
-    assert min(distances[name] for name in ("int8", "fp16", "pruned")) > 2.7e-5, (
-        distances
-    )  # 10 x honest across machines
-    assert distances["int8"] > 1e-3, distances
+        marks, read = answer(f"{name}.onnx")
+        distance = np.linalg.norm(marks - honest, axis=1) / np.linalg.norm(honest, axis=1)
+        # 3.0e-6 is the most that optimisation levels made an honest run differ; the gap has to be at least tenfold.
+        assert distance.min() > 3.0e-5, (name, distance)
+        # A copy that no longer works would be found by anybody: it proves nothing about the fingerprint.
+        assert distance.max() < 0.2, (name, distance)
+        assert sum(a == b for a, b in zip(read, text, strict=True)) >= ITEMS - 2, (name, read)
 
 
 @pytest.mark.slow
