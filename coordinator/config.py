@@ -78,6 +78,8 @@ class Settings(_Part):
     trusted: tuple[str, ...] = ()
     """Addresses of the coordinator's own workers."""
     kiln_per_usd: str = "10"
+    usd_per_kiln_hour: float = Field(default=0.2, gt=0)
+    """What a job offers while no node is online whose ask says what the work costs."""
     quote_seconds: float = 900
     """How long a quote holds."""
     quote_margin: float = Field(default=1.25, ge=1)

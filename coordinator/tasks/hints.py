@@ -42,16 +42,16 @@ def _ready() -> bool:
     return True
 
 
-def hint(task: str, *args: str) -> bool:
+def hint(task: str, *args: str, expires: float | None = None) -> bool:
     """Ask for `task` (such as `draw`) to be run with these ids. Whether the broker took it; never raises for one that
-    is away."""
+    is away. `expires`: seconds after which nobody need begin it."""
     global _silent_until
     if time.monotonic() < _silent_until or not _ready():
         return False
     from coordinator.tasks.broker import app
 
     try:
-        app.send_task(f"kilnet.{task}", args=list(args), retry=False, ignore_result=True)
+        app.send_task(f"kilnet.{task}", args=list(args), retry=False, ignore_result=True, expires=expires)
     except Exception as error:  # kombu raises many kinds for a broker that is away, and all mean the same here
         _silent_until = time.monotonic() + _PAUSE_SECONDS
         _LOG.debug("task_not_sent", task=task, error=str(error))

@@ -1,0 +1,8 @@
+"""Admission: from what a client sends to a price it can say yes to; and how it steers the job from there."""
+
+from coordinator.admission.admitting import admit
+from coordinator.admission.creating import create_job
+from coordinator.admission.ordering import accept
+from coordinator.admission.steering import cancel, deadlines, pause, resume
+
+__all__ = ["accept", "admit", "cancel", "create_job", "deadlines", "pause", "resume"]

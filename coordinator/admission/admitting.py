@@ -1,0 +1,123 @@
+"""The way to the quote: describe, reference frame (renders), price. Each step is a lease of a trusted worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from coordinator.admission.describing import adopt_cost, adopt_description
+from coordinator.admission.quoting import make_quote, wish_for_plan
+from coordinator.config import Settings
+from coordinator.events import wake_after_commit
+from coordinator.leasing.offers import contract_of
+from coordinator.leasing.workers import online_workers
+from coordinator.planning.tiles import cost_of, runtime_of, spec_of
+from coordinator.states import change_job, end_job, lock_job
+from coordinator.store.database import Database
+from coordinator.store.models import Job, Work
+from jobs.contract import RenderContract
+from jobs.errors import BadInput
+from jobs.states import JobState, WorkKind, WorkState
+
+__all__ = ["admit"]
+
+_DESCRIBE_SECONDS = 60.0
+_REFERENCE_PIXELS = 256 * 144
+_REFERENCE_SAMPLES = 16
+_REFERENCE_SIDE = 8
+"""What the runner renders at least."""
+
+
+def admit(db: Database, settings: Settings, job_id: str) -> None:
+    """Take the next step of an admission whose last one is done. What cannot be rendered ends here, with its reason,
+    and nothing was charged."""
+    db.transact(lambda session: _admit(session, settings, job_id, db.now()))
+
+
+def _admit(session: Session, settings: Settings, job_id: str, now: float) -> None:
+    job = lock_job(session, job_id)
+    if job.state != JobState.ADMITTING:
+        return
+    try:
+        _step(session, settings, job, now)
+    except BadInput as error:
+        end_job(session, job, JobState.FAILED, now, error_code=error.code, error=str(error))
+
+
+def _step(session: Session, settings: Settings, job: Job, now: float) -> None:
+    steps = {
+        work.kind: work
+        for work in session.scalars(
+            select(Work).where(Work.job_id == job.id, Work.kind.in_([str(WorkKind.DESCRIBE), str(WorkKind.REFERENCE)]))
+        )
+    }
+    described = steps.get(WorkKind.DESCRIBE)
+    if described is None:
+        runtime = "blender" if job.kind == "render" else "onnxruntime"
+        _add(session, job, WorkKind.DESCRIBE, runtime, {"spec": job.spec}, _DESCRIBE_SECONDS, now)
+        return
+    if described.state != WorkState.DONE:
+        return
+    if job.contract is None:
+        adopt_description(session, job, described.result or {})
+    contract = contract_of(job)
+    if isinstance(contract, RenderContract):
+        reference = steps.get(WorkKind.REFERENCE)
+        if reference is None:
+            params = reference_params(contract, job.frames or [1])
+            _add(session, job, WorkKind.REFERENCE, runtime_of(contract), params, _DESCRIBE_SECONDS, now)
+            return
+        if reference.state != WorkState.DONE:
+            return
+        if job.cost is None:
+            adopt_cost(session, job, reference.result or {}, now)
+    _quote(session, settings, job, now)
+
+
+def reference_params(contract: RenderContract, frames: list[int]) -> dict[str, int]:
+    """A frame from the middle, small and with few samples: enough for a price and a first look."""
+    scale = min(1.0, (_REFERENCE_PIXELS / (contract.width * contract.height)) ** 0.5)
+    return {
+        "frame": frames[len(frames) // 2],
+        "width": min(contract.width, max(_REFERENCE_SIDE, round(contract.width * scale))),
+        "height": min(contract.height, max(_REFERENCE_SIDE, round(contract.height * scale))),
+        "samples": min(contract.samples, _REFERENCE_SAMPLES),
+    }
+
+
+def _add(
+    session: Session, job: Job, kind: WorkKind, runtime: str, payload: dict[str, Any], seconds: float, now: float
+) -> None:
+    session.add(
+        Work(
+            job_id=job.id, kind=str(kind), index=0, key=str(kind), state=str(WorkState.PENDING), trusted=True,
+            runtime=runtime, payload=payload, expected_seconds=seconds, created_at=now,
+        )
+    )  # fmt: skip
+    session.flush()
+    wake_after_commit(session)
+
+
+def _quote(session: Session, settings: Settings, job: Job, now: float) -> None:
+    """Put a price to it: QUOTED. Raises BadInput `cap_below_quote`."""
+    contract, spec, cost = contract_of(job), spec_of(job), cost_of(job)
+    workers = [
+        worker
+        for worker in online_workers(session, now)
+        if not worker.trusted
+        and not worker.suspended
+        and worker.classes_for(runtime_of(contract), None)
+        and worker.may_see(spec.owners, spec.regions)
+    ]
+    wish = wish_for_plan(settings, [worker.score for worker in workers])
+    warnings = tuple(str(line) for line in (job.description or {}).get("warnings", ()))
+    quote = make_quote(
+        settings, contract, spec, job.frames or (), cost, settings.plan.model_copy(update=wish),
+        asks=[(worker.ask, worker.score) for worker in workers], warnings=warnings, now=now,
+    )  # fmt: skip
+    change_job(
+        session, job, JobState.QUOTED, quote=quote.model_dump(mode="json"), price=quote.price,
+        cost={**(job.cost or {}), "plan": wish},
+    )  # fmt: skip

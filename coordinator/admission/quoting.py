@@ -1,0 +1,150 @@
+"""The quote: expected kiln-hours x a clearing price, what the proof costs, and what it proves, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from coordinator.config import Settings
+from coordinator.planning.tiles import lay_out
+from jobs.contract import InferContract, Lane, RenderContract
+from jobs.errors import BadInput
+from jobs.planner import InferCost, PlanPolicy, RenderCost, tile_seconds
+from jobs.pricing import clearing_price, kiln_hours, price_usd, to_units
+from jobs.spec import InferSpec, RenderSpec
+from jobs.tiles import RenderTile
+from jobs.wire import Quote
+from verification.policy import WHOLE_TILE_SHARE
+
+__all__ = ["hourly_price", "make_quote", "proven", "wish_for_plan"]
+
+_WAIT_SHARE = 0.5
+"""Machines are bought so that the job is done in this share of its deadline: the rest is for what goes wrong."""
+_NEW_WHOLE_TILES = 8
+"""Tiles of each new worker that are all done again where only whole tiles replay (coordinator.judging.drawing)."""
+_MOST_NODES = 256
+
+
+def wish_for_plan(settings: Settings, scores: Sequence[float]) -> dict[str, int]:
+    """What the plan counts on: it is kept with the job, so that the plan made later is the one that was quoted."""
+    return {"nodes": max(1, min(len(scores) or settings.expected_nodes, _MOST_NODES)), "probes": settings.probes}
+
+
+def hourly_price(asks: Sequence[tuple[float, float]], hours: float, deadline_s: float, machines: int) -> float | None:
+    """USD per kiln-hour that a job offers: the ask of the last machine that is needed to be done in time, or of the
+    `machines`-th cheapest where that is more, so that a job does not hang on one machine. None where nobody asks."""
+    needed = clearing_price(asks, hours, deadline_s * _WAIT_SHARE / 3600)
+    if needed is None:
+        return None
+    ordered = sorted(ask for ask, _ in asks)
+    return max(needed, ordered[min(machines, len(ordered)) - 1])
+
+
+def make_quote(
+    settings: Settings,
+    contract: RenderContract | InferContract,
+    spec: RenderSpec | InferSpec,
+    frames: Sequence[int],
+    cost: RenderCost | InferCost,
+    policy: PlanPolicy,
+    *,
+    asks: Sequence[tuple[float, float]],
+    warnings: Sequence[str],
+    now: float,
+) -> Quote:
+    """Price, time and proof of a job. `asks` are (USD per kiln-hour, score) of the machines that fit.
+
+    Fewer machines are counted on where that brings the price under the client's cap. Raises BadInput
+    `cap_below_quote` where nothing does."""
+    tiles = lay_out(contract, spec, frames, cost, policy)
+    seconds = sum(tile_seconds(tile, contract, cost) for tile in tiles)
+    loading = cost.load_seconds * min(policy.nodes, len(tiles))
+    hours = kiln_hours(seconds + loading)
+    most = None if spec.max_price_usd is None else Decimal(str(spec.max_price_usd))
+    hourly, price = 0.0, Decimal(0)
+    for machines in range(max(1, settings.expected_nodes), 0, -1):
+        offered = hourly_price(asks, hours, spec.deadline_s, machines)
+        hourly = settings.usd_per_kiln_hour if offered is None else offered
+        price = price_usd(hours, hourly)
+        if most is None or price <= most:
+            break
+    if most is not None and price > most:
+        raise BadInput(
+            f"the quote is {price:f} USD, above the cap of {most:f} USD: raise the cap (--max-price) to at least "
+            f"{price:f}, or ask for fewer frames, samples or pixels",
+            code="cap_below_quote",
+        )
+    cap = price_usd(float(price), settings.quote_margin)
+    cap = cap if most is None else min(cap, most)
+    rate = Decimal(settings.kiln_per_usd)
+    units = max(to_units(price, rate), len(tiles))
+    fit = [score for ask, score in asks if ask <= hourly]
+    cells = sum(tile.cell_count() for tile in tiles)
+    redone = sum(min(policy.probes, tile.cell_count()) for tile in tiles)
+    share = _audit_share(contract, frames, cost, len(tiles), seconds, redone, policy.nodes)
+    return Quote(
+        price_usd=f"{price:f}",
+        price=units,
+        cap_usd=f"{cap:f}",
+        cap=max(to_units(cap, rate), units),
+        kiln_hours=hours,
+        usd_per_kiln_hour=hourly,
+        expected_seconds=seconds / (sum(fit) or 1.0) + cost.load_seconds,
+        tiles=len(tiles),
+        cells=cells,
+        probes_per_tile=max(min(policy.probes, tile.cell_count()) for tile in tiles),
+        audit_share=share,
+        lane=contract.lane,
+        proven=proven(contract, min(policy.probes, max(tile.cell_count() for tile in tiles))),
+        warnings=(*warnings, *_more_warnings(contract, tiles, share, bool(asks))),
+        expires_at=now + settings.quote_seconds,
+    )
+
+
+def _audit_share(
+    contract: RenderContract | InferContract,
+    frames: Sequence[int],
+    cost: RenderCost | InferCost,
+    tiles: int,
+    seconds: float,
+    redone: int,
+    nodes: int,
+) -> float:
+    """What the proof is expected to cost, as a share of the work itself, with the auditor's own preparation."""
+    if contract.lane is Lane.WHOLE:
+        new = min(tiles, _NEW_WHOLE_TILES * nodes)
+        return (new + (tiles - new) * WHOLE_TILE_SHARE) / tiles
+    preparing = cost.sync_seconds * len(frames) if isinstance(cost, RenderCost) else 0.0
+    return (redone * cost.cell_seconds + preparing + cost.load_seconds) / seconds
+
+
+def proven(contract: RenderContract | InferContract, probes: int) -> str:
+    """What is proven about each tile, for people."""
+    if isinstance(contract, InferContract):
+        return (
+            f"{probes} items of every tile, drawn after it was handed in, are computed again; outputs and the "
+            f"fingerprint of {contract.tap!r} must agree to the bit within one numerics class"
+        )
+    if contract.lane is Lane.WHOLE:
+        return (
+            "this engine does not repeat in parts: all tiles of new nodes, and one of "
+            f"{round(1 / WHOLE_TILE_SHARE)} of proven ones, are rendered again as a whole and compared to the bit"
+        )
+    how = "to the bit" if contract.lane is Lane.EXACT else "by the share of pixels that differ"
+    return (
+        f"{probes} blocks of 8x8 pixels of every tile, drawn after it was handed in, are rendered again with all "
+        f"their samples and compared {how}, all {len(contract.channels)} channels"
+    )
+
+
+def _more_warnings(
+    contract: RenderContract | InferContract, tiles: Sequence[object], share: float, nodes: bool
+) -> list[str]:
+    found = []
+    if not nodes:
+        found.append("No node that fits is online: the job waits for one, until its deadline, and is then refunded.")
+    if share > 0.05 and contract.lane is not Lane.WHOLE:
+        found.append(f"The proof costs {share:.0%} of the work: what is fixed in each check is large beside it.")
+    if any(isinstance(tile, RenderTile) and tile.samples[1] - tile.samples[0] < contract.samples for tile in tiles):  # type: ignore[union-attr]
+        found.append("Frames are put together from sample ranges: equal to 1e-4 x max(1, |value|), not to the bit.")
+    return found

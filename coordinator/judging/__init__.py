@@ -1,0 +1,9 @@
+"""Judging: the upload is checked against its commitment, cells are drawn, and the audit decides.
+
+Files are read outside of transactions; what was decided on them is written under the job's lock, after another look.
+"""
+
+from coordinator.judging.drawing import draw
+from coordinator.judging.verdicts import judge
+
+__all__ = ["draw", "judge"]
