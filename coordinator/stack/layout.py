@@ -80,6 +80,13 @@ class Layout:
         return self.data / "settings.json"
 
     @property
+    def canary(self) -> Path:
+        """What the canary found out about this machine: measured once, whatever stack asks. Each worker reads it and
+        trusts it as it trusts its own disk."""
+        shared = os.environ.get("XDG_CACHE_HOME")
+        return (Path(shared) if shared else Path.home() / ".cache") / "kilnet" / "canary"
+
+    @property
     def keys(self) -> Path:
         return self.data / "keys"
 

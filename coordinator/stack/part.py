@@ -21,6 +21,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 """Seconds before a dead part is started again; doubled each time it dies young."""
 _YOUNG_SECONDS = 10.0
 _SETTLE_SECONDS = 0.5
+_ASK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,11 @@ class Part:
     command: Sequence[str]
     title: str = ""
     """For people."""
-    ready: Callable[[], bool] | None = None
-    """Whether it does its work by now; asked often, so it answers at once. Exceptions mean no. None where there is
-    nothing to ask: it counts as ready when it has lived for a moment."""
+    ready: Callable[[float], bool] | None = None
+    """Whether it does its work by now, told when it was started (Unix seconds); asked often, so it answers at once.
+    Exceptions mean no. None where there is nothing to ask: it counts as ready when it has lived for a moment."""
+    awaited: bool = True
+    """Whether the stack is not up before this part is."""
     after: tuple[str, ...] = ()
     """Parts that must be ready before this one is started for the first time."""
     once: bool = False
@@ -70,6 +73,8 @@ class RunningPart:
         self._process: subprocess.Popen[bytes] | None = None
         self._longest_young_life = 0.0
         self._started_at = 0.0
+        self._started_time = 0.0
+        self._asked_at = 0.0
         self._not_before = 0.0
 
     @property
@@ -91,7 +96,7 @@ class RunningPart:
                 env={**os.environ, **part.environment},
                 start_new_session=True,  # Ctrl-C at the terminal is for the supervisor, which stops them in order
             )
-        self._started_at = time.monotonic()
+        self._started_at, self._started_time = time.monotonic(), time.time()
         self.state = PartState.STARTING
 
     def look(self) -> bool:
@@ -123,10 +128,11 @@ class RunningPart:
     def _is_ready(self) -> bool:
         # One that has died young is believed again when it has lived clearly longer than that.
         life = time.monotonic() - self._started_at
-        if life < 2 * self._longest_young_life:
+        if life < 2 * self._longest_young_life or time.monotonic() - self._asked_at < _ASK_SECONDS:
             return False
+        self._asked_at = time.monotonic()
         try:
-            return life > _SETTLE_SECONDS if self.part.ready is None else self.part.ready()
+            return life > _SETTLE_SECONDS if self.part.ready is None else self.part.ready(self._started_time)
         except Exception:  # whatever a part that is not up yet makes its probe raise
             return False
 

@@ -15,15 +15,13 @@ from contracts.keys import LocalKeys, account_from_key
 from coordinator.config import CONFIG_VARIABLE, ChainSettings, LeaseSettings, Limits, Settings
 from coordinator.stack.layout import Layout
 from coordinator.stack.part import Part
-from coordinator.stack.probes import answers, broker_answers, free_port, tasks_are_taken
+from coordinator.stack.probes import answers, broker_answers, free_port, tasks_are_taken, worker_seen
 from coordinator.stack.supervisor import write_json
 from jobs.errors import BadInput
 from jobs.planner import PlanPolicy
 
-__all__ = ["TRUSTED_KINDS", "Plan", "StackOptions", "node_threads", "plan_stack", "worker_command"]
+__all__ = ["Plan", "StackOptions", "node_threads", "plan_stack", "worker_options"]
 
-TRUSTED_KINDS = ("describe", "reference", "audit", "reproduce", "assemble")
-"""What the stack's own worker does; tiles are for the nodes."""
 _PORTS_KEPT = "ports.json"
 
 
@@ -115,15 +113,14 @@ def _settings(layout: Layout, *, gateway_port: int, chain_port: int, trusted: tu
     )
 
 
-def worker_command(
-    data: Path, gateway_url: str, *, name: str, threads: int, kinds: tuple[str, ...] = (), unsandboxed: bool = False
+def worker_options(
+    layout: Layout, name: str, gateway_url: str, *, threads: int, unsandboxed: bool = False
 ) -> list[str]:
-    """The command line of one agent, trusted or not: the gateway knows which by its key."""
-    command = [sys.executable, "-m", "node", "run", "--data", str(data), "--gateway", gateway_url]
-    command += ["--name", name, "--threads", str(threads)]
-    if kinds:
-        command += ["--kinds", ",".join(kinds)]
-    return [*command, "--unsandboxed"] if unsandboxed else command
+    """Options of `kilnet node run` for a worker of this stack."""
+    options = ["--data", str(layout.node(name)), "--gateway", gateway_url, "--name", name, "--threads", str(threads)]
+    # One machine, one numerics class: measured once for all that run here.
+    options += ["--canary-cache", str(layout.canary)]
+    return [*options, "--unsandboxed"] if unsandboxed else options
 
 
 def _broker(layout: Layout) -> Part:
@@ -134,7 +131,7 @@ def _broker(layout: Layout) -> Part:
     command += ["--dir", str(layout.broker), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
     # What it holds are hints, and the database sends them again: no reason to refuse to start over a torn tail.
     command += ["--aof-load-truncated", "yes", "--daemonize", "no"]
-    return Part("broker", command, "Valkey", ready=lambda: broker_answers(socket), stop_rank=3)
+    return Part("broker", command, "Valkey", ready=lambda _: broker_answers(socket), stop_rank=3)
 
 
 def _chain(layout: Layout, port: int) -> Part:
@@ -143,7 +140,7 @@ def _chain(layout: Layout, port: int) -> Part:
         "chain",
         chain.command(with_parent=True),
         "anvil",
-        ready=lambda: _chain_answers(chain),
+        ready=lambda _: _chain_answers(chain),
         end_signal=signal.SIGTERM,  # it saves what was mined since its last look
         stop_seconds=10,
         stop_rank=3,
@@ -165,17 +162,21 @@ def plan_stack(layout: Layout, options: StackOptions) -> Plan:
     keys = LocalKeys.load(layout.chain_keys)
     _key(layout.coordinator_key, bytes(keys.coordinator.key))
     _key(layout.client_key)
-    workers = ["trusted", *(f"node-{number}" for number in range(1, options.nodes + 1))]
-    for name in workers:
+    workers = {}
+    for name in ("trusted", *(f"node-{number}" for number in range(1, options.nodes + 1))):
         layout.node(name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    trusted = _key(layout.node("trusted") / "key")
+        workers[name] = _key(layout.node(name) / "key")
     gateway_port, chain_port = _ports(layout, options.port)
     settings = _settings(
-        layout, gateway_port=gateway_port, chain_port=chain_port, trusted=(trusted,), nodes=max(1, options.nodes)
+        layout,
+        gateway_port=gateway_port,
+        chain_port=chain_port,
+        trusted=(workers["trusted"],),
+        nodes=max(1, options.nodes),
     )
     write_json(layout.settings, settings.model_dump(mode="json"))
     parts = [_broker(layout), _chain(layout, chain_port), *_coordinator(layout, gateway_port)]
-    parts += [_worker(layout, name, settings.origin, options) for name in workers]
+    parts += [_worker(layout, name, address, settings.origin, options) for name, address in workers.items()]
     return Plan(settings, tuple(parts), gateway_port, chain_port)
 
 
@@ -196,36 +197,55 @@ def _coordinator(layout: Layout, gateway_port: int) -> list[Part]:
     ]
     worker += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     beat = [*celery, "beat", "--loglevel", "INFO", "--pidfile", "", "--schedule", str(layout.beat / "schedule")]
-    step = [python, "-m", "coordinator.stack.prepare"]
     common: dict[str, Any] = {"environment": {CONFIG_VARIABLE: str(layout.settings)}}
-    tasks: dict[str, Any] = {**common, "after": ("database", "broker"), "stop_rank": 1}
     url = f"http://127.0.0.1:{gateway_port}"
     return [
-        Part("database", [*step, "database"], "migrations", once=True, **common),
-        Part("contracts", [*step, "contracts"], "token, escrow", once=True, after=("chain",), **common),
+        Part(
+            "contracts",
+            [python, "-m", "coordinator.stack.prepare"],
+            "token, escrow",
+            once=True,
+            after=("chain",),
+            **common,
+        ),
         Part(
             "gateway",
             [python, "-m", "coordinator.gateway"],
             url,
-            ready=lambda: answers(gateway_port, "/healthz"),
-            after=("database",),
+            ready=lambda _: answers(gateway_port, "/healthz"),
             stop_rank=2,
             **common,
         ),
-        Part("tasks", worker, "Celery worker", ready=lambda: tasks_are_taken(layout.broker_socket), **tasks),
-        Part("beat", beat, "Celery beat", **tasks),
+        Part(
+            "tasks",
+            worker,
+            "Celery worker",
+            ready=lambda _: tasks_are_taken(layout.broker_socket),
+            after=("broker",),
+            stop_rank=1,
+            **common,
+        ),
+        # It sends again what stands still: nothing does yet, and the first seconds belong to the others.
+        Part("beat", beat, "Celery beat", after=("gateway", "tasks"), awaited=False, stop_rank=1, **common),
     ]
 
 
-def _worker(layout: Layout, name: str, gateway_url: str, options: StackOptions) -> Part:
+def _worker(layout: Layout, name: str, address: str, gateway_url: str, options: StackOptions) -> Part:
     trusted = name == "trusted"
-    command = worker_command(
-        layout.node(name),
-        gateway_url,
-        name=name,
-        # Audits are short, and what only the trusted worker does, the nodes wait for: it may use every core.
-        threads=node_threads(1 if trusted else options.nodes),
-        kinds=TRUSTED_KINDS if trusted else (),
-        unsandboxed=options.unsandboxed,
+    # Audits are short, and what only the trusted worker does, the nodes wait for: it may use every core.
+    threads = node_threads(1 if trusted else options.nodes)
+    command = [sys.executable, "-m", "node", "run"]
+    command += worker_options(layout, name, gateway_url, threads=threads, unsandboxed=options.unsandboxed)
+    title = "trusted worker" if trusted else "node"
+    if trusted:
+        command.append("--trusted")
+    return Part(
+        name,
+        command,
+        title,
+        ready=lambda started: worker_seen(layout.database, address, since=started),
+        # Started when the gateway is about to answer: one that finds nobody waits a second, then two, then four.
+        after=("contracts",),
+        awaited=False,
+        stop_seconds=10,
     )
-    return Part(name, command, "trusted worker" if trusted else "node", after=("database",), stop_seconds=8)

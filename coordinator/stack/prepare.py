@@ -1,6 +1,6 @@
-"""Steps that a local stack takes before it works, each a short process: `python -m coordinator.stack.prepare STEP`.
+"""What a local chain needs before jobs can be paid: `python -m coordinator.stack.prepare`, a short process.
 
-All of them may be repeated: what is done already stays as it is.
+It may be repeated: what is done already stays as it is.
 """
 
 from __future__ import annotations
@@ -13,17 +13,10 @@ from coordinator.stack.layout import Layout
 from jobs.errors import KilnetError
 from jobs.pricing import UNIT
 
-__all__ = ["deploy_contracts", "migrate_database"]
+__all__ = ["deploy_contracts"]
 
 WALLET_KILN = 10_000
 """What the client's wallet is filled up to, on a chain whose tokens are worth nothing."""
-
-
-def migrate_database(settings: Settings) -> None:
-    """Brings the database to the newest schema."""
-    from coordinator.store.database import Database
-
-    Database(settings.database_url).migrate()
 
 
 def deploy_contracts(settings: Settings) -> None:
@@ -52,17 +45,10 @@ def deploy_contracts(settings: Settings) -> None:
         faucet.transfer(wallet, missing)
 
 
-_STEPS = {"database": migrate_database, "contracts": deploy_contracts}
-
-
-def main(arguments: list[str]) -> int:
-    """Runs the step that is named; 1 with one line on stderr where it fails."""
-    step = _STEPS.get(arguments[0]) if len(arguments) == 1 else None
-    if step is None:
-        print(f"usage: python -m coordinator.stack.prepare {'|'.join(_STEPS)}", file=sys.stderr)
-        return 2
+def main() -> int:
+    """1 with one line on stderr where it fails."""
     try:
-        step(Settings.load())
+        deploy_contracts(Settings.load())
     except (KilnetError, ChainError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -70,4 +56,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

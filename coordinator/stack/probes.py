@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-__all__ = ["answers", "broker_answers", "free_port", "gateway_info", "tasks_are_taken"]
+__all__ = ["answers", "broker_answers", "free_port", "gateway_info", "tasks_are_taken", "worker_seen"]
 
 _SECONDS = 1.0
 
@@ -56,6 +58,14 @@ def gateway_info(port: int) -> dict[str, Any]:
         raise ConnectionError(f"the gateway on port {port} answers with status {status}")
     info: dict[str, Any] = json.loads(body)
     return info
+
+
+def worker_seen(database: Path, address: str, *, since: float) -> bool:
+    """Whether the gateway has heard of this worker since a time (Unix seconds). Read from the stack's own SQLite
+    file: the gateway tells that to the worker alone. Raises sqlite3.Error while there is no such table."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=_SECONDS)) as connection:
+        row = connection.execute("SELECT last_seen FROM nodes WHERE address = ?", (address,)).fetchone()
+    return row is not None and float(row[0]) >= since
 
 
 def free_port(wanted: int | None = None) -> int:

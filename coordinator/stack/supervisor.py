@@ -68,8 +68,8 @@ class Supervisor:
 
     @property
     def ready(self) -> bool:
-        """Whether all parts do their work."""
-        return all(running.state is PartState.READY for running in self.parts.values())
+        """Whether all parts that are awaited do their work: jobs can be sent."""
+        return all(running.state is PartState.READY for running in self.parts.values() if running.part.awaited)
 
     def run(self, should_stop: Callable[[float], bool], on_change: Callable[[Supervisor], None]) -> None:
         """Until `should_stop`, which waits for up to the seconds it is given. Does not stop the parts."""
@@ -116,7 +116,7 @@ class Supervisor:
             if running.young_deaths >= _GIVE_UP_DEATHS:
                 raise self._failure(running, f"ended with status {running.last_status} each time it was started")
         if time.monotonic() - self._created > _START_SECONDS:
-            late = next(running for running in self.parts.values() if running.state is not PartState.READY)
+            late = next(one for one in self.parts.values() if one.part.awaited and one.state is not PartState.READY)
             raise self._failure(late, f"was not ready after {_START_SECONDS:.0f} s")
 
     @staticmethod
