@@ -17,6 +17,7 @@ from coordinator.gateway import auth_routes, blob_routes, errors, info_routes, j
 from coordinator.gateway.context import Gateway, in_thread
 from coordinator.gateway.edge import Edge
 from coordinator.store.database import Database
+from coordinator.tasks import hints as tasks
 
 __all__ = ["create_app"]
 
@@ -31,6 +32,7 @@ def create_app(settings: Settings, *, db: Database | None = None, store: BlobSto
     """The gateway of a deployment, as an ASGI application; `app.state.gateway` is its Gateway."""
     gateway = Gateway(settings, db or Database(settings.database_url), store or BlobStore.of(settings))
     events.configure(settings.broker_url)
+    tasks.configure(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
