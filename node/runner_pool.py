@@ -183,7 +183,7 @@ class RunnerPool:
 
     def __init__(self, root: Path, settings: RunnerSettings, launcher: Launcher, *, keep: int = 1) -> None:
         self.settings, self.launcher = settings, launcher
-        self._root, self._keep = root, max(1, keep)
+        self.scratch_root, self._keep = root, max(1, keep)
         shutil.rmtree(root, ignore_errors=True)  # what an earlier process left
         root.mkdir(parents=True)
         self._warm: OrderedDict[tuple[str, str], WarmRunner] = OrderedDict()
@@ -225,11 +225,11 @@ class RunnerPool:
     def close(self) -> None:
         while self._warm:
             self._warm.popitem()[1].close()
-        shutil.rmtree(self._root, ignore_errors=True)
+        shutil.rmtree(self.scratch_root, ignore_errors=True)
 
     def _start(self, runtime: str, folder: Path, cancel: threading.Event | None) -> WarmRunner:
         self._count += 1
-        scratch = self._root / f"{runtime}-{self._count}"
+        scratch = self.scratch_root / f"{runtime}-{self._count}"
         scratch.mkdir(mode=0o700)
         process = RunnerProcess(self._spec(runtime, scratch, folder), launcher=self.launcher)
         started = time.monotonic()
