@@ -20,7 +20,7 @@ from coordinator.stack.layout import default_data
 from coordinator.stack.probes import free_port
 from coordinator.stack.system_packages import PARTS, SystemPart, distribution, install_command, missing_parts
 
-__all__ = ["Check", "examine"]
+__all__ = ["Check", "examine", "sandbox_check"]
 
 _GIB = 1 << 30
 _MEMORY_BYTES = 2 * _GIB
@@ -47,7 +47,7 @@ class Check:
 def examine() -> list[Check]:
     """Everything, in the order in which it should be put right. Takes a few seconds: Blender is really loaded."""
     looks: tuple[Callable[[], Check], ...] = (
-        _system, _python, _libraries, _sandbox, _blender, _onnxruntime, _gpu, _broker, _chain, _developer_tools,
+        _system, _python, _libraries, sandbox_check, _blender, _onnxruntime, _gpu, _broker, _chain, _developer_tools,
         _cores, _memory, _disk, _ports,
     )  # fmt: skip
     with ThreadPoolExecutor(max_workers=4) as pool:
@@ -97,7 +97,8 @@ def _libraries() -> Check:
     return Check("system libraries", False, needed, found, _packages(missing))
 
 
-def _sandbox() -> Check:
+def sandbox_check() -> Check:
+    """Whether runners can be locked in here."""
     # Asked in a process of its own: the coordinator imports nothing of the node.
     program = "import dataclasses, json, node.sandbox as s; print(json.dumps(dataclasses.asdict(s.sandbox_available()), default=str))"  # noqa: E501
     worked, said = _run(program)

@@ -16,7 +16,8 @@ from typing import Any
 from coordinator.stack.layout import Layout
 from coordinator.stack.locks import StackLock, UsersLock
 from coordinator.stack.supervisor import STACK_READY
-from jobs.errors import Unavailable
+from jobs.errors import Refused, Unavailable
+from jobs.planner import PlanPolicy
 
 __all__ = ["LocalStack", "find_running", "temporary_stack"]
 
@@ -82,16 +83,21 @@ def _alive(pid: object) -> bool:
 
 
 @contextmanager
-def temporary_stack(*, nodes: int = 1, data: Path | None = None, unsandboxed: bool = False) -> Iterator[LocalStack]:
+def temporary_stack(
+    *, nodes: int = 1, data: Path | None = None, unsandboxed: bool = False, plan: PlanPolicy | None = None
+) -> Iterator[LocalStack]:
     """A stack with `nodes` local nodes, for as long as the block lasts; it ends with this process even on kill -9.
 
-    `data` (None: the default folder) stays: what was not finished goes on the next time. Where others use the stack by
-    the end of the block, it stays until they have ended. Raises Unavailable with the supervisor's own line where it
-    does not come up."""
+    `plan` says how jobs are cut. `data` (None: the default folder) stays: what was not finished goes on the next time.
+    Where others use the stack by the end of the block, it stays until they have ended; where another program was
+    quicker to start one, it is that one. Raises Unavailable with the supervisor's own line where it does not come up.
+    """
     layout = Layout.at(data)
     command = [sys.executable, "-m", "coordinator.stack.serve", "--data", str(layout.data), "--nodes", str(nodes)]
     if unsandboxed:
         command.append("--unsandboxed")
+    if plan is not None:
+        command += ["--plan", plan.model_dump_json()]
     layout.create()
     errors = layout.logs / "supervisor.log"
     with errors.open("wb") as log:
@@ -110,6 +116,8 @@ def _wait_ready(layout: Layout, process: subprocess.Popen[bytes], errors: Path) 
     until = time.monotonic() + _READY_SECONDS
     while time.monotonic() < until:
         if process.poll() is not None:
+            if process.returncode == Refused.exit_code and (other := find_running(layout.data)) is not None:
+                return other
             lines = errors.read_text(errors="replace").strip().splitlines()
             raise Unavailable(lines[-1] if lines else f"the local stack ended with status {process.returncode}")
         if _status(layout).get("pid") == process.pid and (found := _ready(layout)) is not None:

@@ -33,6 +33,8 @@ class StackOptions:
     port: int | None = None
     """Of the gateway; None: the same as last time, or a free one."""
     unsandboxed: bool = False
+    plan: PlanPolicy | None = None
+    """How jobs are cut into tiles; None: as everywhere, for as many nodes as there are."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,10 @@ def _ports(layout: Layout, wanted: int | None) -> tuple[int, int]:
     return gateway, chain
 
 
-def _settings(layout: Layout, *, gateway_port: int, chain_port: int, trusted: tuple[str, ...], nodes: int) -> Settings:
+def _settings(
+    layout: Layout, options: StackOptions, *, gateway_port: int, chain_port: int, trusted: tuple[str, ...]
+) -> Settings:
+    nodes = max(1, options.nodes)
     rpc = f"http://127.0.0.1:{chain_port}"
     return Settings(
         data=layout.data,
@@ -106,7 +111,7 @@ def _settings(layout: Layout, *, gateway_port: int, chain_port: int, trusted: tu
         trusted=trusted,
         expected_nodes=nodes,
         epoch_seconds=10,
-        plan=PlanPolicy(nodes=nodes),
+        plan=options.plan or PlanPolicy(nodes=nodes),
         # Nobody here floods anybody; and a killed node should not keep its tile for long.
         leases=LeaseSettings(heartbeat_seconds=2, expiry_seconds=15),
         limits=Limits(jobs_per_account_waiting=1000, quotes_per_hour=100_000),
@@ -168,11 +173,7 @@ def plan_stack(layout: Layout, options: StackOptions) -> Plan:
         workers[name] = _key(layout.node(name) / "key")
     gateway_port, chain_port = _ports(layout, options.port)
     settings = _settings(
-        layout,
-        gateway_port=gateway_port,
-        chain_port=chain_port,
-        trusted=(workers["trusted"],),
-        nodes=max(1, options.nodes),
+        layout, options, gateway_port=gateway_port, chain_port=chain_port, trusted=(workers["trusted"],)
     )
     write_json(layout.settings, settings.model_dump(mode="json"))
     parts = [_broker(layout), _chain(layout, chain_port), *_coordinator(layout, gateway_port)]

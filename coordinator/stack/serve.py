@@ -21,6 +21,7 @@ from coordinator.stack.locks import StackLock, UsersLock
 from coordinator.stack.plan import Plan, StackOptions, plan_stack
 from coordinator.stack.supervisor import Supervisor
 from jobs.errors import KilnetError, Unavailable
+from jobs.planner import PlanPolicy
 
 __all__ = ["Stopping", "main", "serve"]
 
@@ -100,8 +101,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--unsandboxed", action="store_true")
+    parser.add_argument("--plan", type=PlanPolicy.model_validate_json, help="jobs.planner.PlanPolicy as JSON")
     given = parser.parse_args(arguments)
-    options = StackOptions(nodes=given.nodes, unsandboxed=given.unsandboxed)
+    options = StackOptions(nodes=given.nodes, unsandboxed=given.unsandboxed, plan=given.plan)
     try:
         serve(Layout.at(given.data), options, lambda *_: None, pipe=sys.stdin.fileno())
     except KilnetError as error:
