@@ -51,7 +51,7 @@ def merge_ranges(
     merged = np.empty_like(ordered[0][1], dtype=np.float32)
     for name, i in index.items():
         if of[name] is PassKind.MEAN:
-            merged[i] = _mean([planes[i] for _, planes in ordered], weights)
+            merged[i] = _saturate(_mean([planes[i] for _, planes in ordered], weights), counts.sum())
         elif of[name] is PassKind.FIRST:
             merged[i] = ordered[0][1][i]
         elif of[name] is PassKind.UNKNOWN:
@@ -82,6 +82,11 @@ def _mean(planes: Sequence[Planes], weights: NDArray[np.float64]) -> NDArray[np.
     for plane, weight in zip(planes, weights, strict=True):
         total += plane.astype(np.float64) * weight
     return total
+
+
+def _saturate(mean: NDArray[np.float64], samples: float) -> NDArray[np.float64]:
+    """Cycles' sum of a pixel stops at the largest float, which is what the sky's denoising depth is."""
+    return np.minimum(mean, float(np.finfo(np.float32).max) / samples)
 
 
 def _merge_by_color(

@@ -68,9 +68,9 @@ class AssembleEngine(bpy.types.RenderEngine):  # type: ignore[misc]
             for item in result.layers[0].passes:
                 if not view or item.view in ("", view):
                     self._fill(item, layer, view)
-            for name, value in _given.metadata.items():
-                result.stamp_data_add_field(name, value)
             self.end_result(result)
+        for name, value in _given.metadata.items():
+            self.get_result().stamp_data_add_field(name, value)
 
     def _fill(self, item: Any, layer: str, view: str) -> None:
         infix = f".{view}" if view else ""
