@@ -27,7 +27,7 @@ def receipt_views(session: Session, job: Job) -> list[ReceiptView]:
             select(Lease, Work.payload)
             .join(Work, Work.accepted_lease == Lease.id)
             .where(Work.job_id == job.id, Lease.job_id == job.id)
-        ).tuples()
+        )
     }
     views = []
     for place, receipt in enumerate(receipts):
