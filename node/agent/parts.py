@@ -30,8 +30,8 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    tile: Tile
-    sha256: Sha256
+    spec: Tile
+    blob: Sha256
     size: Annotated[int, Field(ge=0)]
 
 
@@ -52,15 +52,15 @@ def read_parts(params: dict[str, Any]) -> list[Part]:
 def _bytes_of(work: Work, part: Part, folder: Path, expected: int) -> bytes:
     """The raw result of a part, `expected` bytes. Raises WorkFailed `bad_part`, and what fetching raises."""
     assert work.fetch_blob is not None
-    packed = folder / part.sha256
-    work.fetch_blob(part.sha256, part.size, packed)
+    packed = folder / part.blob
+    work.fetch_blob(part.blob, part.size, packed)
     try:
         with packed.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as reader:
             data = reader.read(expected)
             if len(data) != expected or reader.read(1):
-                raise WorkFailed(f"part {part.sha256[:12]} does not have {expected:,} bytes", code="bad_part")
+                raise WorkFailed(f"part {part.blob[:12]} does not have {expected:,} bytes", code="bad_part")
     except zstandard.ZstdError as error:
-        raise WorkFailed(f"part {part.sha256[:12]} cannot be unpacked: {error}", code="bad_part") from error
+        raise WorkFailed(f"part {part.blob[:12]} cannot be unpacked: {error}", code="bad_part") from error
     finally:
         packed.unlink(missing_ok=True)
     return data
@@ -76,9 +76,9 @@ def merge_frame(
     groups: dict[tuple[int, int, int, int], list[Part]] = defaultdict(list)
     parts = read_parts(work.offer.params)
     for part in parts:
-        if not isinstance(part.tile, RenderTile) or frame not in part.tile.frames:
-            raise WorkFailed(f"part {part.sha256[:12]} is not of frame {frame}", code="bad_lease")
-        groups[part.tile.rect].append(part)
+        if not isinstance(part.spec, RenderTile) or frame not in part.spec.frames:
+            raise WorkFailed(f"part {part.blob[:12]} is not of frame {frame}", code="bad_lease")
+        groups[part.spec.rect].append(part)
 
     def tiles() -> Iterable[tuple[tuple[int, int, int, int], NDArray[np.float32]]]:
         for number, (rect, members) in enumerate(groups.items()):
@@ -86,7 +86,7 @@ def merge_frame(
             report((number + 1) / len(groups))
 
     def planes(part: Part) -> tuple[tuple[int, int], NDArray[np.float32]]:
-        tile = part.tile
+        tile = part.spec
         assert isinstance(tile, RenderTile)
         data = _bytes_of(work, part, folder, tile.result_bytes(contract))
         shape = (len(tile.frames), len(contract.channels), tile.area.height, tile.area.width)
@@ -117,7 +117,7 @@ def write_predictions(
         for name, spec in zip(names, contract.outputs, strict=True)
     ]
     for number, part in enumerate(parts):
-        tile = part.tile
+        tile = part.spec
         assert isinstance(tile, InferTile)
         data = _bytes_of(work, part, folder, tile.result_bytes(contract))
         rows, at = np.frombuffer(data, np.uint8).reshape(tile.count, contract.item_bytes), 0
@@ -142,16 +142,16 @@ def write_predictions(
 
 
 def _first(part: Part) -> int:
-    if not isinstance(part.tile, InferTile):
-        raise WorkFailed(f"part {part.sha256[:12]} is not of a batch", code="bad_lease")
-    return part.tile.first
+    if not isinstance(part.spec, InferTile):
+        raise WorkFailed(f"part {part.blob[:12]} is not of a batch", code="bad_lease")
+    return part.spec.first
 
 
 def _check_cover(parts: Sequence[Part]) -> int:
     """That the parts follow each other from item 0 on; how many items they are."""
     expected = 0
     for part in parts:
-        tile = part.tile
+        tile = part.spec
         assert isinstance(tile, InferTile)
         if tile.first != expected:
             raise WorkFailed(f"item {tile.first} follows item {expected - 1}: parts are missing", code="bad_lease")
