@@ -29,8 +29,10 @@ def job_report(
     """What --json prints. Amounts of KILN are strings of 10^-18 KILN; `outputs` are files on this disk where they were
     downloaded, else paths in the job."""
     settled = job.settlement
-    files = [{"path": str(one.path), "sha256": one.sha256} for one in delivered]
-    files = files or [{"path": one.path, "sha256": one.sha256} for one in outputs]
+    files = [
+        {"path": str(one.path), "sha256": one.sha256, "kind": one.kind, "frame": one.frame}
+        for one in (delivered or outputs)
+    ]
     report: dict[str, Any] = {
         "job": job.id,
         "kind": str(job.kind),

@@ -74,3 +74,11 @@ def plain() -> Callable[..., dict[str, Any]]:
 def delivered(answer: dict[str, Any], kind: str) -> list[Path]:
     """The delivered files of a kind, in the order in which they were told."""
     return [Path(output["path"]) for output in answer["outputs"] if output.get("kind") == kind]
+
+
+def resaved(blend: Path, target: Path, settings: dict[str, Any]) -> Path:
+    """A copy of a scene with other settings, such as {"cycles.use_adaptive_sampling": True}."""
+    program = REPO / "tests" / "support" / "resave.py"
+    command = [sys.executable, str(program), str(blend), str(target), json.dumps(settings)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return target
