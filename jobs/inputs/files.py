@@ -23,7 +23,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         if suffix == ".npy":
             return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
         if suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
+            # Opened here: numpy leaves a file open that turns out to be no archive.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 if isinstance(archive, np.ndarray):
                     raise BadInput(f"{path}: is an .npy file named .npz; rename it")
                 return {name: archive[name] for name in archive.files}
