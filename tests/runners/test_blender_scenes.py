@@ -14,7 +14,7 @@ from tests.support.pictures import largest_step
 
 FOLDER = Path(os.environ.get("KILNET_SCENES", REPO.parent / "shared" / "scenes"))
 MANIFEST = FOLDER / "MANIFEST.tsv"
-ROWS = list(csv.DictReader(MANIFEST.open(encoding="utf-8"), delimiter="\t")) if MANIFEST.exists() else []
+ROWS = list(csv.DictReader(MANIFEST.read_text("utf-8").splitlines(), delimiter="\t")) if MANIFEST.exists() else []
 GOOD = [row for row in ROWS if not row["name"].startswith("fixture_")]
 
 pytestmark = [

@@ -21,6 +21,8 @@ class RunnerError(Exception):
         self.message = message
         self.scene_fault = scene_fault
         self.details = details
+        self.restart = False
+        """Whether Blender itself is in no state to go on: a process of its own must take the next request."""
 
     def as_json(self) -> dict[str, Any]:
         body: dict[str, Any] = {"code": self.code, "message": self.message, "scene_fault": self.scene_fault}

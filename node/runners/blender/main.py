@@ -21,6 +21,8 @@ from .session import Session, version
 
 Op = Callable[[Session, dict[str, Any]], dict[str, Any]]
 
+AGAIN = "--again"
+
 OPS: dict[str, Op] = {
     "describe": describe.describe,
     "reference": reference.reference,
@@ -37,6 +39,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="CPU", help="CPU, or KIND:INDEX such as OPTIX:0")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as the machine has")
     argv = sys.argv[1:]
+    parser.add_argument(AGAIN, action="store_true", help="do not greet: this runner replaces itself")
     return parser.parse_args(argv[argv.index("--") + 1 :] if "--" in argv else argv)
 
 
@@ -50,21 +53,26 @@ def run() -> None:
         os._exit(3)
     bpy.app.handlers.render_stats.append(_on_stats)
     protocol.start_alive_thread()
+    if not arguments.again:
+        _greet(arguments.device)
+    for line in sys.stdin.buffer:
+        if line.strip():
+            _serve(session, line)
+    os._exit(0)
+
+
+def _greet(chosen: str) -> None:
     protocol.send(
         {
             "event": "ready",
             "protocol": protocol.PROTOCOL,
             "runtime": "blender",
             "version": version(),
-            "device": arguments.device,
+            "device": chosen,
             "devices": device.list_devices(),
             "cpu": device.instruction_set(),
         }
     )
-    for line in sys.stdin.buffer:
-        if line.strip():
-            _serve(session, line)
-    os._exit(0)
 
 
 @bpy.app.handlers.persistent  # type: ignore[untyped-decorator]
@@ -74,6 +82,7 @@ def _on_stats(text: str, *_: Any) -> None:
 
 def _serve(session: Session, line: bytes) -> None:
     identity: int | str | None = None
+    restart = False
     try:
         request = json.loads(line)
         if not isinstance(request, dict):
@@ -90,7 +99,7 @@ def _serve(session: Session, line: bytes) -> None:
         with protocol.working(identity):
             answer = {"ok": True, "result": op(session, request)}
     except RunnerError as error:
-        answer = {"ok": False, "error": error.as_json()}
+        answer, restart = {"ok": False, "error": error.as_json()}, error.restart
     except json.JSONDecodeError as error:
         answer = {"ok": False, "error": request_error(f"Not JSON: {error}").as_json()}
     except KeyError as error:
@@ -103,3 +112,14 @@ def _serve(session: Session, line: bytes) -> None:
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         answer = {"ok": False, "error": RunnerError("runner_failed", text).as_json()}
     protocol.send({"id": identity} | answer)
+    if restart:
+        _restart()
+
+
+def _restart() -> None:
+    """Become a fresh runner with the same process id, pipes and sandbox; the other side notices nothing."""
+    program, argv = sys.executable, sys.orig_argv
+    if bpy.app.binary_path:
+        program, argv = bpy.app.binary_path, [bpy.app.binary_path, *sys.argv[1:]]
+    protocol.give_back_stdout()
+    os.execv(program, argv if AGAIN in argv else [*argv, AGAIN])  # noqa: S606  our own command line

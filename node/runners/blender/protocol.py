@@ -34,6 +34,12 @@ def take_stdout() -> None:
         os.dup2(2, 1)
 
 
+def give_back_stdout() -> None:
+    """Before this process becomes another program: descriptor 1 is the protocol's again."""
+    assert _out is not None
+    os.dup2(_out.fileno(), 1)
+
+
 def send(message: dict[str, Any]) -> None:
     """Write one line. A reader that has gone away ends the process: nobody is left to work for."""
     assert _out is not None, "take_stdout first"

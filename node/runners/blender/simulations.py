@@ -48,7 +48,10 @@ def unbakable(found: list[Simulation]) -> RunnerError:
     """The error for simulations that a .blend cannot hold; a fluid domain without its cache even aborts Blender."""
     names = ", ".join(f"{s['name']} of {s['object']} ({s['kind']})" for s in found)
     text = f"{names} has no cache, and it cannot be baked into the file: bake it and send the cache folder along."
-    return RunnerError("unbakable_simulation", text, scene_fault=True, simulations=found)
+    error = RunnerError("unbakable_simulation", text, scene_fault=True, simulations=found)
+    # Blender aborts when it lets go of a domain whose solver has failed, which would strike whatever comes next.
+    error.restart = any(s["kind"] == "fluid" for s in found)
+    return error
 
 
 def _entry(owner: str, name: str, kind: str, baked: bool, bakeable: bool = True) -> Simulation:
