@@ -54,9 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--host", help="address to listen on (default: the one in the origin, if it is a local one)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the one in the origin)")
     options = parser.parse_args(arguments)
-    configure_logging("gateway")
     try:
         settings = Settings.load()
+        configure_logging("gateway")
         app = create_app(settings)
     except KilnetError as error:
         print(f"gateway: {error}", file=sys.stderr)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 import uvicorn
 
 from coordinator.config import Settings
@@ -22,6 +23,14 @@ from coordinator.gateway.context import Gateway
 from coordinator.store.database import Database
 from jobs.client import Client
 from tests.coordinator.world import Person, World
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> Iterator[None]:
+    """As a gateway process does; what structlog shows without being asked draws tables of every local variable."""
+    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
+    yield
+    structlog.reset_defaults()
 
 
 class Broker:
