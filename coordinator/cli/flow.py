@@ -27,6 +27,8 @@ __all__ = ["accept", "check_ended", "deliver", "follow", "quoted"]
 
 _LOOK_SECONDS = 1.0
 _QUICKEST_SECONDS = 0.2
+_GRACE_SECONDS = 60.0
+"""The gateway itself ends an admission at the deadline, and says why: that answer is waited for."""
 _NOT_DELIVERED = ("preview", "reference")
 
 
@@ -42,7 +44,8 @@ def quoted(client: Client, submission: Submission, display: Display) -> Iterator
             submission.manifest, submission.sources, progress=lambda done, all: display.transfer("upload", done, all)
         )
         job_id = client.create_job(submission.spec, submission.manifest).id
-        job = client.wait_quote(job_id, timeout=submission.spec.deadline_s, on_change=display.job)
+        patience = submission.spec.deadline_s + _GRACE_SECONDS
+        job = client.wait_quote(job_id, timeout=patience, on_change=display.job)
         _check_price(job, submission.spec.max_price_usd)
         yield job
     finally:
@@ -144,6 +147,9 @@ def deliver(client: Client, job: JobView, out: Path, display: Display) -> list[D
 def check_ended(job: JobView) -> None:
     """Raises JobFailed or Refused where the job ended without what was asked for."""
     if job.state is JobState.FAILED:
+        if job.error_code == "no_nodes":
+            # Nothing failed: there was nobody to do what was asked.
+            raise BadInput(f"job {job.id}: {job.error}; connect a node that fits, or choose a later --deadline")
         raise JobFailed(
             f"job {job.id} failed: {job.error or 'no reason given'}; what was not spent is refunded",
             code=job.error_code or "job_failed",

@@ -13,7 +13,7 @@ from coordinator.cli.audit import command as audit_command
 from coordinator.cli.endings import Ending, ending_of
 from coordinator.stack import cli as stack_cli
 
-__all__ = ["app", "run"]
+__all__ = ["app", "run", "run_command"]
 
 app = typer.Typer(
     name="kilnet",
@@ -44,7 +44,7 @@ plugins.register(app)
 def run(arguments: list[str] | None = None) -> NoReturn:
     """Runs the program with the process's arguments; ends the process."""
     given = sys.argv[1:] if arguments is None else arguments
-    ending = _run(given)
+    ending = run_command(given)
     try:
         ending.tell(as_json="--json" in given)
         sys.stdout.flush()
@@ -54,7 +54,8 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     raise SystemExit(ending.code)
 
 
-def _run(given: list[str]) -> Ending:
+def run_command(given: list[str]) -> Ending:
+    """How a command ended; tells nobody and does not end the process."""
     try:
         code = app(args=given, prog_name="kilnet", standalone_mode=False)
     except BaseException as error:

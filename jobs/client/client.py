@@ -26,7 +26,7 @@ from jobs.wire import AccountView, CreateJob, Info, JobView, OutputView, Receipt
 
 __all__ = ["Client"]
 
-_OUTSIDE = frozenset({"unavailable", "no_nodes", "no_trusted_worker", "internal", "deadline"})
+_OUTSIDE = frozenset({"unavailable", "internal", "deadline"})
 """Codes of a failed admission that are no fault of what was given."""
 _LONGEST_POLL = 2.0
 
@@ -131,7 +131,7 @@ class Client:
         while True:
             view = self.job(job)
             on_change(view)
-            if view.state is JobState.FAILED and view.quote is None:
+            if view.state is JobState.FAILED:
                 failure = JobFailed if (view.error_code or "") in _OUTSIDE else BadInput
                 raise failure(view.error or "the job was not admitted", code=view.error_code)
             if view.state is JobState.CANCELLED:
