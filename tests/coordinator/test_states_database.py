@@ -14,11 +14,14 @@ from coordinator.store.database import Database, Stale, on_commit
 from coordinator.store.models import Account, Base, Blob, Setting
 
 
-def test_the_migrations_build_what_the_models_say(db: Database) -> None:
+def test_the_migrations_build_what_the_models_say(database_url: str) -> None:
     """No column, type, index or constraint of the models is missing from the migrations, and none is too many."""
+    db = Database(database_url)
+    db.migrate()
     with db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+    db.close()
 
 
 def test_migrations_may_be_started_by_many_at_once(database_url: str) -> None:

@@ -16,7 +16,7 @@ from eth_account import Account as Key
 
 from coordinator.blobs import BlobStore, keep, link_all
 from coordinator.config import ChainSettings, LeaseSettings, Settings
-from coordinator.leasing import claim, commit, complete, register
+from coordinator.leasing import claim, commit, complete, heartbeat, register
 from coordinator.store.database import Database
 from coordinator.store.models import Account, Job, Work
 from jobs.contract import InferContract, RenderContract
@@ -25,7 +25,17 @@ from jobs.states import WorkKind
 from jobs.tiles import InferTile, RenderTile
 from jobs.typed_data import Domain, commitment_message, sign
 from jobs.wire import ClaimRequest as Request
-from jobs.wire import Commit, Committed, Complete, Completed, LeaseOffer, RegisterNode, RuntimeClass
+from jobs.wire import (
+    Commit,
+    Committed,
+    Complete,
+    Completed,
+    Heartbeat,
+    HeartbeatReply,
+    LeaseOffer,
+    RegisterNode,
+    RuntimeClass,
+)
 from verification.commitment import commit as commit_tile
 from verification.commitment import commit_cells, split_cells
 
@@ -68,8 +78,8 @@ class World:
 
     def __init__(self, db: Database, folder: Path, **leases: Any) -> None:
         self.db = db
-        self.owner, self.trusted = Person(), Person()
-        coordinator = Person()
+        self.owner, self.trusted, self._second = Person(), Person(), Person()
+        self.coordinator = coordinator = Person()
         key_file, addresses = folder / "coordinator.key", folder / "addresses.json"
         key_file.write_text("0x" + coordinator.key.hex())
         self.domain = Domain(chain_id=31337, escrow=Person().address)
@@ -83,7 +93,7 @@ class World:
         )  # fmt: skip
         self.settings = Settings(
             data=folder, origin="http://test", database_url="unused://", broker_url="redis://unused",
-            blob_url=(folder / "blobs").as_uri(), trusted=(self.trusted.address,),
+            blob_url=(folder / "blobs").as_uri(), trusted=(self.trusted.address, self._second.address),
             chain=ChainSettings(
                 rpc_url="http://127.0.0.1:1", addresses_file=addresses, coordinator_key_file=key_file
             ),
@@ -107,6 +117,15 @@ class World:
         )  # fmt: skip
         register(self.db, self.settings, address=person.address, body=body)
         return person
+
+    def second_trusted(self, cls: str = CLASS) -> Person:
+        """Another of the coordinator's own workers."""
+        return self.worker(self._second, cls=cls)
+
+    def beat(self, person: Person, offer: LeaseOffer, progress: float = 0.5) -> HeartbeatReply:
+        """A heartbeat, also after the lease has expired."""
+        body = Heartbeat(token=offer.token, progress=progress)
+        return heartbeat(self.db, self.settings, node=person.address, lease_id=offer.id, body=body)
 
     def job(self, tiles: int = 3, *, state: str = "running", count: int = 6, **columns: Any) -> str:
         """An inference job with its tiles, escrowed and planned."""
@@ -171,11 +190,18 @@ class World:
         self, person: Person, offer: LeaseOffer, *files: bytes, result: dict[str, Any] | None = None
     ) -> Completed:
         """Upload files and complete the lease with them."""
-        blobs = []
-        for i, data in enumerate(files):
-            sha = keep(self.db, self.store, data, owner=person.address)
-            blobs.append(Asset(path=f"file{i}.bin", sha256=sha, size=len(data)))
-        body = Complete(token=offer.token, blobs=tuple(blobs), result=result or {}, seconds=5.0)
+        blobs = [self.upload(person, data, f"file{i}.bin") for i, data in enumerate(files)]
+        return self.complete_with(person, offer, *blobs, result=result)
+
+    def upload(self, person: Person, data: bytes, path: str = "file.bin") -> Asset:
+        """A file that this account has uploaded."""
+        return Asset(path=path, sha256=keep(self.db, self.store, data, owner=person.address), size=len(data))
+
+    def complete_with(
+        self, person: Person, offer: LeaseOffer, *blobs: Asset, result: dict[str, Any] | None = None
+    ) -> Completed:
+        """Complete a lease with blobs, whoever has uploaded them."""
+        body = Complete(token=offer.token, blobs=blobs, result=result or {}, seconds=5.0)
         return complete(self.db, self.settings, node=person.address, lease_id=offer.id, body=body)
 
     def do_tile(self, person: Person, offer: LeaseOffer, data: bytes | None = None, *, cls: str = CLASS) -> Completed:
