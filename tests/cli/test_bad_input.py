@@ -1,5 +1,5 @@
-"""What can be known to be wrong on the client's machine: the real program ends with 2 and one line that says what to do,
-starts nothing and leaves nothing behind."""
+"""What can be known to be wrong on the client's machine: the real program ends with 2 and one line that says what to
+do, starts nothing and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -67,8 +67,7 @@ SCENES: list[tuple[str, bytes | None, str]] = [
 
 
 @pytest.mark.parametrize(("name", "data", "told"), SCENES, ids=[name for name, _, _ in SCENES])
-@pytest.mark.parametrize("command", ["render", "quote"])
-def test_a_scene_that_is_none(run: Run, tmp_path: Path, command: str, name: str, data: bytes | None, told: str) -> None:
+def test_a_scene_that_is_none(run: Run, tmp_path: Path, name: str, data: bytes | None, told: str) -> None:
     """Before a Blender or a stack is started."""
     scene = tmp_path / "work" / "scene.blend"
     if data is not None:
