@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.contract import RenderContract
+from jobs.contract import CELL_SIDE, RenderContract
 from jobs.geometry import Rect
 from jobs.tiles import InferTile, RenderTile
 from node.agent import Work, Worker, WorkerFactory
@@ -75,7 +75,8 @@ class HalfBlocks(CheatingWorker):
 
     def render_tile(self, work: Work, tile: RenderTile) -> bytearray:
         contract, area = work.render_contract(), tile.area
-        half = Rect(area.x0, area.y0, area.x0 + -(-area.width // 2), area.y1)
+        columns = -(-area.width // CELL_SIDE)  # whole blocks, or the honest half would have a wrong one too
+        half = Rect(area.x0, area.y0, min(area.x1, area.x0 + -(-columns // 2) * CELL_SIDE), area.y1)
         rendered = _planes(
             super().render_tile(work, tile.model_copy(update={"rect": tuple(half)})), contract, tile, half
         )
