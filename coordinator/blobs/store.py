@@ -16,7 +16,6 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from coordinator.blobs.hashers import Hashers
 from coordinator.errors import Conflict, NotFound, TryLater, Unprocessable
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class BlobStore:
         self._uploads = uploads
         self._locks = uploads / "locks"
         self._reserve = reserve_bytes
-        self._hashers = _Hashers()
+        self._hashers = Hashers()
         self._locks.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._local is not None:
             (self._local / "incoming").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -278,40 +278,6 @@ class BlobStore:
         except BaseException:
             Path(path).unlink(missing_ok=True)
             raise
-
-
-class _Hashers:
-    """Running hashes of uploads, so that the last chunk need not read the whole file again.
-
-    Only a shortcut: where another process took a chunk, or this one was started again, the file is read."""
-
-    _MOST = 256
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: OrderedDict[tuple[str, str], tuple[int, Any]] = OrderedDict()
-
-    def add(self, key: tuple[str, str], offset: int, chunk: bytes) -> None:
-        with self._lock:
-            at, digest = self._running.pop(key, (0, None))
-        if digest is None or offset == 0:
-            at, digest = 0, hashlib.sha256()
-        if at != offset:
-            return
-        digest.update(chunk)
-        with self._lock:
-            self._running[key] = (offset + len(chunk), digest)
-            if len(self._running) > self._MOST:
-                self._running.popitem(last=False)
-
-    def take(self, key: tuple[str, str], length: int, path: Path) -> str:
-        """The SHA-256 of the finished upload at `path`, and forget it."""
-        with self._lock:
-            at, digest = self._running.pop(key, (-1, None))
-        if at == length and digest is not None:
-            return str(digest.hexdigest())
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager
