@@ -20,7 +20,7 @@ from coordinator.stack.supervisor import write_json
 from jobs.errors import BadInput
 from jobs.planner import PlanPolicy
 
-__all__ = ["Plan", "StackOptions", "node_threads", "plan_stack", "worker_options"]
+__all__ = ["Plan", "StackOptions", "ensure_key", "node_threads", "plan_stack", "worker_options"]
 
 _PORTS_KEPT = "ports.json"
 
@@ -56,7 +56,7 @@ def node_threads(nodes: int, cores: int | None = None) -> int:
     return max(1, (cores or len(os.sched_getaffinity(0))) // max(1, nodes))
 
 
-def _key(path: Path, secret: bytes | None = None) -> str:
+def ensure_key(path: Path, secret: bytes | None = None) -> str:
     """The address of the key in `path` (0x-hex, mode 0600); drawn, or taken from `secret`, where there is none.
 
     Raises BadInput where the file holds something else."""
@@ -165,12 +165,12 @@ def plan_stack(layout: Layout, options: StackOptions) -> Plan:
         raise BadInput(f"--nodes {options.nodes}: cannot be negative")
     layout.create()
     keys = LocalKeys.load(layout.chain_keys)
-    _key(layout.coordinator_key, bytes(keys.coordinator.key))
-    _key(layout.client_key)
+    ensure_key(layout.coordinator_key, bytes(keys.coordinator.key))
+    ensure_key(layout.client_key)
     workers = {}
     for name in ("trusted", *(f"node-{number}" for number in range(1, options.nodes + 1))):
         layout.node(name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        workers[name] = _key(layout.node(name) / "key")
+        workers[name] = ensure_key(layout.node(name) / "key")
     gateway_port, chain_port = _ports(layout, options.port)
     settings = _settings(
         layout, options, gateway_port=gateway_port, chain_port=chain_port, trusted=(workers["trusted"],)
@@ -223,6 +223,8 @@ def _coordinator(layout: Layout, gateway_port: int) -> list[Part]:
             "Celery worker",
             ready=lambda _: tasks_are_taken(layout.broker_socket),
             after=("broker",),
+            # Whatever it is at may be broken off and is begun again: not worth a warm shutdown's wait.
+            stop_seconds=1.5,
             stop_rank=1,
             **common,
         ),

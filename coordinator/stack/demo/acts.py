@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ITEMS", "Act", "Batch", "animation", "batch", "make_batch", "read_batch", "still"]
 
-ITEMS = 96
+ITEMS = 240
 FRAMES = "1-4"
 _SCENES = Path("samples/scenes")
 
@@ -76,11 +76,11 @@ def still(client: Client, out: Path, display: Display) -> Act:
 def animation(client: Client, out: Path, display: Display) -> Act:
     """A few frames, each a tile, rendered in whatever order by whoever is free."""
     scene = _root() / _SCENES / "animation.blend"
-    spec = render_spec(scene, Common(name="animation"), {"frames": FRAMES})
+    spec = render_spec(scene, Common(name="animation"), {"frames": FRAMES, "tiles": 1})
     return _run("animation", client, render_submission(scene, spec, display), out, display, spec.deadline_s)
 
 
-def batch(client: Client, made: Batch, out: Path, display: Display) -> Act:
+def batch(made: Batch, client: Client, out: Path, display: Display) -> Act:
     """Lines of text through a network that reads them."""
     submission = infer_submission(
         made.model, made.inputs, Common(name="batch"), tap=None, resize=False, display=display

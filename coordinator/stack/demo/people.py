@@ -1,4 +1,4 @@
-"""Who takes part: two honest nodes of the stack, and a third one that cheats."""
+"""Who takes part: two honest nodes of the stack, and a third one that cheats, twice, under two keys."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from coordinator.stack.layout import Layout
 from coordinator.stack.local import LocalStack
-from coordinator.stack.plan import node_threads, worker_options
-from jobs.client import Client, address_of, read_key
+from coordinator.stack.plan import ensure_key, node_threads, worker_options
+from coordinator.stack.probes import worker_seen
 from jobs.errors import JobFailed
 
-__all__ = ["CHEAT", "HONEST", "Cast", "cheating_node", "wait_for_nodes"]
+__all__ = ["CHEATS", "HONEST", "Cast", "cheating_node", "wait_for_nodes"]
 
 HONEST = ("node-1", "node-2")
-CHEAT = "node-3"
+CHEATS = {"node-3": "skimp", "node-4": "int8"}
+"""Nodes of samples/cheats by their name. The second is the first one's operator again, who has lost the first key's
+standing."""
 _LEASH = Path(__file__).parents[1] / "leash.py"
 _JOIN_SECONDS = 90.0
 
@@ -34,32 +36,37 @@ class Cast:
 
     @classmethod
     def read(cls, layout: Layout) -> Cast:
-        names = ("trusted", *HONEST, CHEAT)
-        return cls({name: address_of(read_key(str(layout.node(name) / "key"))) for name in names})
+        """The keys of those who do not run yet are drawn now."""
+        addresses = {}
+        for name in ("trusted", *HONEST, *CHEATS):
+            layout.node(name).mkdir(mode=0o700, parents=True, exist_ok=True)
+            addresses[name] = ensure_key(layout.node(name) / "key")
+        return cls(addresses)
 
     def name(self, address: str) -> str:
         """The name of an address; the address itself where it is none of ours."""
         return next((name for name, known in self.addresses.items() if known.lower() == address.lower()), address)
 
     @property
-    def cheat(self) -> str:
-        return self.addresses[CHEAT]
+    def cheats(self) -> frozenset[str]:
+        return frozenset(self.addresses[name] for name in CHEATS)
 
 
 @contextmanager
-def cheating_node(stack: LocalStack, *, unsandboxed: bool) -> Iterator[None]:
-    """A node of samples/cheats: it renders 63 of 64 samples, and runs an int8 copy of any model."""
+def cheating_node(stack: LocalStack, name: str, *, unsandboxed: bool) -> Iterator[None]:
+    """A node that cheats as `CHEATS` says; in the block it is there. Raises JobFailed where it does not come."""
     layout = Layout(stack.data)
-    options = worker_options(
-        layout, CHEAT, stack.gateway_url, threads=node_threads(len(HONEST) + 1), unsandboxed=unsandboxed
-    )
-    program = [sys.executable, "-m", "samples.cheats", "--cheat", "skimp", *options]
+    threads = node_threads(len(HONEST) + 1)
+    options = worker_options(layout, name, stack.gateway_url, threads=threads, unsandboxed=unsandboxed)
+    program = [sys.executable, "-m", "samples.cheats", "--cheat", CHEATS[name], *options]
     leash = [sys.executable, "-I", "-S", str(_LEASH), str(int(signal.SIGKILL)), "0", str(os.getpid())]
-    with (layout.logs / f"{CHEAT}.log").open("ab") as log:
+    started = time.time()
+    with (layout.logs / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
             [*leash, *program], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     try:
+        wait_for_nodes(layout, (name,), since=started)
         yield
     finally:
         process.terminate()
@@ -70,11 +77,13 @@ def cheating_node(stack: LocalStack, *, unsandboxed: bool) -> Iterator[None]:
             process.wait()
 
 
-def wait_for_nodes(client: Client, layout: Layout) -> None:
-    """Until all three have registered. Raises JobFailed naming the logs where one does not."""
+def wait_for_nodes(layout: Layout, names: Sequence[str], *, since: float = 0.0) -> None:
+    """Until the gateway has heard of all of them since a time (Unix seconds). Raises JobFailed naming the log of one
+    that does not come."""
     until = time.monotonic() + _JOIN_SECONDS
-    wanted = len(HONEST) + 1
-    while (online := client.info().nodes_online) < wanted:
-        if time.monotonic() > until:
-            raise JobFailed(f"only {online} of {wanted} nodes came online; their logs are in {layout.logs}")
-        time.sleep(0.2)
+    for name in names:
+        address = ensure_key(layout.node(name) / "key")
+        while not worker_seen(layout.database, address, since=since):
+            if time.monotonic() > until:
+                raise JobFailed(f"{name} did not come online; what it said is in {layout.logs / name}.log")
+            time.sleep(0.1)

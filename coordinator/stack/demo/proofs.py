@@ -56,17 +56,17 @@ def _pictures(acts: Sequence[Act], due: int) -> Claim:
 
 
 def _caught(cast: Cast, act: Act) -> Claim:
-    refused = [one for one in act.job.rejections if cast.name(one.node) not in HONEST]
+    refused = [one for one in act.job.rejections if one.node in cast.cheats]
     return Claim(f"{act.title}: the cheat was refused, {len(refused)} tiles", bool(refused))
 
 
 def _nobody_wronged(cast: Cast, acts: Sequence[Act]) -> Claim:
-    wronged = [one for act in acts for one in act.job.rejections if one.node.lower() != cast.cheat.lower()]
+    wronged = [one for act in acts for one in act.job.rejections if one.node not in cast.cheats]
     return Claim(f"no tile of an honest node was refused ({len(wronged)} were)", not wronged)
 
 
 def _cheat_unpaid(cast: Cast, acts: Sequence[Act]) -> Claim:
-    amount = sum(one.amount for act in acts for one in act.job.rewards if one.node.lower() == cast.cheat.lower())
+    amount = sum(one.amount for act in acts for one in act.job.rewards if one.node in cast.cheats)
     return Claim("the cheat earned nothing", amount == 0)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,19 @@ from rich.text import Text
 
 from coordinator.cli.report import usd
 from coordinator.stack.demo.acts import Act, Batch
-from coordinator.stack.demo.people import CHEAT, Cast
+from coordinator.stack.demo.people import Cast
 from coordinator.stack.demo.proofs import Claim
+from coordinator.stack.layout import Layout
 from jobs.pricing import display_kiln
 
-__all__ = ["cast", "claims", "predictions", "refusals", "settlement"]
+__all__ = ["cast", "claims", "predictions", "refusals", "settlement", "standing"]
 
 _CELLS_SHOWN = 3
+_ROLES = {
+    "trusted": "describes, audits, assembles",
+    "node-3": "cheats: renders 63 of 64 samples",
+    "node-4": "the same operator, later, under a new key: runs an int8 copy of the model",
+}
 
 
 def _table(*titles: str) -> Table:
@@ -32,8 +40,7 @@ def cast(console: Console, who: Cast) -> None:
     """Who takes part."""
     table = _table()
     for name, address in who.addresses.items():
-        role = {"trusted": "describes, audits, assembles", CHEAT: "cheats: 63 of 64 samples, int8 for fp32"}
-        table.add_row(name, address, role.get(name, "honest"))
+        table.add_row(name, address, _ROLES.get(name, "honest"))
     console.print(table)
 
 
@@ -42,13 +49,14 @@ def refusals(console: Console, who: Cast, act: Act) -> None:
     job = act.job
     console.print(
         f"{job.state}: {job.tiles} tiles, {job.cells} cells of which {job.cells_audited} were redone blind, "
-        f"{job.compute_seconds:.1f} s of work, {job.audit_seconds:.1f} s of audits"
+        f"{job.compute_seconds:.1f} s of work, {job.audit_seconds:.1f} s of audits",
+        soft_wrap=True,
     )
     if not job.rejections:
         console.print("no tile was refused")
         return
     for one in job.rejections:
-        console.print(Text(f"refused: tile {one.tile} of {who.name(one.node)}: {one.reason}", "red"))
+        console.print(Text(f"refused: tile {one.tile} of {who.name(one.node)}: {one.reason}", "red"), soft_wrap=True)
     table = _table("cell", "channel", "claimed", "recomputed", "difference")
     for row in job.rejections[0].evidence.get("differing", [])[:_CELLS_SHOWN]:
         table.add_row(*_cell(row))
@@ -63,6 +71,14 @@ def _cell(row: dict[str, Any]) -> tuple[str, ...]:
     x0, y0, x1, y1 = row["rect"]
     values = [f"{row[name]:.7g}" for name in ("claimed", "recomputed", "largest_difference")]
     return (f"frame {row['frame']}, pixels {x0},{y0} to {x1},{y1}", row["channel"], *values)
+
+
+def standing(console: Console, layout: Layout, who: Cast, name: str) -> None:
+    """What the coordinator thinks of a node by now, as it stands in its database."""
+    with closing(sqlite3.connect(f"file:{layout.database}?mode=ro", uri=True)) as database:
+        query = "SELECT suspended FROM nodes WHERE address = ?"
+        (suspended,) = database.execute(query, (who.addresses[name],)).fetchone()
+    console.print(f"{name} is suspended: {suspended}" if suspended else f"{name} is watched closely", soft_wrap=True)
 
 
 def predictions(console: Console, made: Batch, act: Act) -> None:
@@ -107,4 +123,4 @@ def claims(console: Console, made: Sequence[Claim]) -> None:
     """Each sentence with whether it held."""
     for claim in made:
         mark = Text("held   ", "green") if claim.held else Text("BROKEN ", "bold red")
-        console.print(mark + Text(claim.text))
+        console.print(mark + Text(claim.text), soft_wrap=True)

@@ -8,13 +8,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from coordinator.cli.display import Display, make_display
 from coordinator.stack.demo import show
-from coordinator.stack.demo.acts import ITEMS, Act, Batch, animation, batch, make_batch, read_batch, still
+from coordinator.stack.demo.acts import ITEMS, Act, animation, batch, make_batch, read_batch, still
 from coordinator.stack.demo.people import HONEST, Cast, cheating_node, wait_for_nodes
 from coordinator.stack.demo.proofs import Claim, prove
 from coordinator.stack.doctor import sandbox_check
@@ -65,23 +66,20 @@ def _play(console: Console, layout: Layout, folder: Path, out: Path, *, unsandbo
         started = time.monotonic()
         with (
             temporary_stack(nodes=len(HONEST), data=layout.data, unsandboxed=unsandboxed, plan=_PLAN) as stack,
-            cheating_node(stack, unsandboxed=unsandboxed),
             Client(stack.gateway_url, str(stack.key_file)) as client,
         ):
-            made = read_batch(folder, drawing)
-            wait_for_nodes(client, layout)
             cast = Cast.read(layout)
-            console.print(f"up in {time.monotonic() - started:.0f} s at {stack.gateway_url}")
-            show.cast(console, cast)
-            acts: list[Act] = []
-            for title, play in _acts(client, made, out).items():
-                console.rule(title, align="left")
-                display = make_display()
-                try:
-                    acts.append(play(display))
-                finally:
-                    display.close()
-                show.refusals(console, cast, acts[-1])
+            with cheating_node(stack, "node-3", unsandboxed=unsandboxed):
+                wait_for_nodes(layout, ("trusted", *HONEST))
+                made = read_batch(folder, drawing)
+                console.print(f"up in {time.monotonic() - started:.0f} s at {stack.gateway_url}")
+                show.cast(console, cast)
+                acts = [_act(console, cast, "A still, in 6 tiles x 2 sample ranges", still, client, out / "still")]
+                show.standing(console, layout, cast, "node-3")
+                acts.append(_act(console, cast, "An animation", animation, client, out / "animation"))
+            with cheating_node(stack, "node-4", unsandboxed=unsandboxed):
+                title = f"A batch: {ITEMS} lines of text, read by a network"
+                acts.append(_act(console, cast, title, partial(batch, made), client, out / "batch"))
             show.predictions(console, made, acts[-1])
             console.rule("The settlement", align="left")
             show.settlement(console, cast, acts, client.info().kiln_per_usd)
@@ -92,14 +90,17 @@ def _play(console: Console, layout: Layout, folder: Path, out: Path, *, unsandbo
         drawing.wait()
 
 
-def _acts(client: Client, made: Batch, out: Path) -> dict[str, Callable[[Display], Act]]:
-    return {
-        "A still, in 6 tiles x 2 sample ranges": lambda display: still(client, out / "still", display),
-        "An animation, frames in any order": lambda display: animation(client, out / "animation", display),
-        f"A batch: {ITEMS} lines of text, read by a network": lambda display: batch(
-            client, made, out / "batch", display
-        ),
-    }
+def _act(
+    console: Console, cast: Cast, title: str, play: Callable[[Client, Path, Display], Act], client: Client, out: Path
+) -> Act:
+    console.rule(title, align="left")
+    display = make_display()
+    try:
+        act = play(client, out, display)
+    finally:
+        display.close()
+    show.refusals(console, cast, act)
+    return act
 
 
 def _audit(console: Console, stack: LocalStack, act: Act, *, unsandboxed: bool) -> Claim:
