@@ -17,6 +17,7 @@ import pytest
 import zstandard
 from sqlalchemy import select
 
+from contracts.embedded import EmbeddedChain
 from coordinator.events import record
 from coordinator.gateway import limits
 from coordinator.judging import draw, judge
@@ -24,6 +25,7 @@ from coordinator.store.models import Lease
 from jobs.client import Client
 from jobs.typed_data import commitment_message, sign, sign_text
 from jobs.wire import LeaseOffer
+from tests.contracts.conftest import make_stack
 from tests.coordinator.gateway.conftest import Served
 from tests.coordinator.gateway.test_views import QUOTE
 from tests.coordinator.world import CLASS, Person, true_bytes
@@ -363,3 +365,29 @@ def test_a_fault_of_ours_shows_nothing(http: httpx.Client, served: Served, monke
     assert "secret" not in message
     monkeypatch.undo()
     assert http.get("/v1/jobs", headers=me).json() == []
+
+
+@pytest.mark.chain
+def test_with_a_chain(http: httpx.Client, served: Served, tmp_path: Path) -> None:
+    """Clients are told where the contracts are and what their account holds; when the chain is killed, that there is
+    none."""
+    with EmbeddedChain(tmp_path / "chain.json") as chain:
+        stack = make_stack(chain, tmp_path)
+        files = tmp_path / "deployed.json"
+        stack.addresses.save(files)
+        settings = served.settings.chain.model_copy(
+            update={"rpc_url": chain.url, "public_rpc_url": chain.url, "addresses_file": files}
+        )
+        served.gateway.settings = served.settings.model_copy(update={"chain": settings})
+        told = http.get("/v1/info").json()["chain"]
+        assert (told["escrow"], told["rpc_url"]) == (stack.addresses.escrow, chain.url)
+        assert http.get("/healthz").json()["status"] == "ok"
+        person = Person()
+        stack.faucet.transfer(person.address, 7 * 10**18)
+        me = sign_in(http, person)
+        assert http.get("/v1/accounts/me", headers=me).json() == {
+            "address": person.address, "balance": str(7 * 10**18), "permit_nonce": 0
+        }  # fmt: skip
+    time.sleep(3.1)  # an answer is kept for 3 s
+    assert http.get("/v1/info").json()["chain"] is None
+    refused(http.get("/v1/accounts/me", headers=me), 503, "unavailable")
