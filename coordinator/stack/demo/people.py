@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def cheating_node(stack: LocalStack, name: str, *, unsandboxed: bool) -> Iterato
             [*leash, *program], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     try:
-        wait_for_nodes(layout, (name,), since=started)
+        wait_for_nodes(layout, (name,), since=started, alive=lambda: process.poll() is None)
         yield
     finally:
         process.terminate()
@@ -77,13 +77,15 @@ def cheating_node(stack: LocalStack, name: str, *, unsandboxed: bool) -> Iterato
             process.wait()
 
 
-def wait_for_nodes(layout: Layout, names: Sequence[str], *, since: float = 0.0) -> None:
+def wait_for_nodes(
+    layout: Layout, names: Sequence[str], *, since: float = 0.0, alive: Callable[[], bool] = lambda: True
+) -> None:
     """Until the gateway has heard of all of them since a time (Unix seconds). Raises JobFailed naming the log of one
     that does not come."""
     until = time.monotonic() + _JOIN_SECONDS
     for name in names:
         address = ensure_key(layout.node(name) / "key")
         while not worker_seen(layout.database, address, since=since):
-            if time.monotonic() > until:
+            if time.monotonic() > until or not alive():
                 raise JobFailed(f"{name} did not come online; what it said is in {layout.logs / name}.log")
             time.sleep(0.1)
