@@ -147,8 +147,7 @@ def complete_frame(job: str, group: str = "") -> None:
 @_task("settle")
 def settle(job: str) -> None:
     """Bring a job to its end on chain."""
-    if _on_chain(settle_job, job):
-        hint("close_epoch")
+    _on_chain(settle_job, job)
 
 
 @_task("reap_leases")

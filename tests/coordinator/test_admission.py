@@ -237,7 +237,10 @@ def test_what_cannot_be_rendered_fails_with_the_runners_own_words(world: World) 
         ({"description": {}, "contract": RENDER.model_dump(mode="json")}, "no_frames"),
         ({"description": {"frame_start": 5, "frame_end": 4}, "contract": RENDER.model_dump(mode="json")}, "no_frames"),
         (
-            {"description": DESCRIPTION, "contract": {**RENDER.model_dump(mode="json"), "width": 60000, "height": 60000}},
+            {
+                "description": DESCRIPTION,
+                "contract": {**RENDER.model_dump(mode="json"), "width": 60000, "height": 60000},
+            },
             "too_large",
         ),
         (
