@@ -20,7 +20,7 @@ from node.agent.registration import registration
 from node.gateway import GatewayClient, Transport
 from node.hardware import probe
 from node.keys import NodeKey
-from node.runner_pool import choose_launcher
+from node.runner_programs import choose_launcher
 from node.sandbox import GIB
 
 __all__ = ["app", "main", "run_agent"]

@@ -4,7 +4,8 @@ from node.agent.agent import Agent, WorkerFactory, folder_of
 from node.agent.settings import AgentSettings, parse_kinds
 from node.agent.work import Work, WorkFailed
 from node.agent.worker import Worker
-from node.runner_pool import RunnerPool, RunnerSettings
+from node.runner_pool import RunnerPool
+from node.runner_programs import RunnerSettings
 
 __all__ = [
     "Agent",

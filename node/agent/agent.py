@@ -23,7 +23,8 @@ from node.gateway import GatewayClient, GatewayError, NotFound, Stopping, Transp
 from node.hardware import probe
 from node.keys import NodeKey
 from node.outbox import Delivery, LeaseRef, Outbox, StepKind
-from node.runner_pool import RunnerPool, choose_launcher
+from node.runner_pool import RunnerPool
+from node.runner_programs import choose_launcher
 from node.sandbox import Launcher
 
 __all__ = ["Agent", "WorkerFactory"]
@@ -31,7 +32,7 @@ __all__ = ["Agent", "WorkerFactory"]
 log = logging.getLogger("kilnet.node")
 
 WorkerFactory = Callable[[RunnerPool], Worker]
-_WARM_NODE, _WARM_TRUSTED = 1, 3
+_WARM_NODE, _WARM_TRUSTED = 1, 4
 _JOB_IDLE_SECONDS = 1800.0
 _TIDY_SECONDS = 60.0
 
@@ -134,12 +135,11 @@ class Agent:
             settings.runner.threads, active, register_again,
         )  # fmt: skip
         keep = _WARM_NODE if kinds == (WorkKind.TILE,) else _WARM_TRUSTED
+        pool = RunnerPool(settings.data / "scratch" / "work", settings.runner, launcher, keep=keep)
         loops = [
             WorkLoop(
                 shared,
-                self._make_worker(
-                    RunnerPool(settings.data / "scratch" / group[0], settings.runner, launcher, keep=keep)
-                ),
+                self._make_worker(pool),
                 group,
                 claim_seconds=settings.claim_seconds,
                 once=settings.once,
@@ -151,6 +151,7 @@ class Agent:
         for thread in (beats, delivery, verdicts, *loops):
             thread.start()
         self._wait(delivery, cache, active)
+        pool.close()
         return self._finish(outbox, delivery, beats, verdicts)
 
     def _on_end(self, error: Exception | None) -> None:

@@ -114,7 +114,6 @@ class WorkLoop(threading.Thread):
             log.debug("the work loop ended", exc_info=True)
             error = caught
         self._sealer.shutdown(wait=True)
-        self._worker.pool.close()
         self._on_end(error)
 
     def _claim(self) -> LeaseOffer | None:
@@ -161,6 +160,8 @@ class WorkLoop(threading.Thread):
         handed_on = False
         try:
             work = self._work(offer, beat)
+            if offer.kind in _PROVEN:
+                self._worker.ready(work)
             started = time.monotonic()
             if offer.kind in _PROVEN:
                 data = self._worker.tile(work) if offer.kind is WorkKind.TILE else self._worker.audit(work)
@@ -186,6 +187,7 @@ class WorkLoop(threading.Thread):
             handed_on = True
         finally:
             stopper.done.set()
+            self._worker.pool.rest()
             shared.active.discard(offer.job)
             if not handed_on:
                 shared.beats.remove(offer.id)

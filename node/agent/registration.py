@@ -11,7 +11,8 @@ from jobs.wire import PROTOCOL, RegisterNode, RuntimeClass
 from node.agent.settings import AgentSettings
 from node.canary import CanaryFailed, Measured, measured_class
 from node.hardware import Hardware
-from node.runner_pool import RunnerPool, installed_runtimes
+from node.runner_pool import RunnerPool
+from node.runner_programs import installed_runtimes
 from node.sandbox import Launcher
 
 __all__ = ["agent_version", "bench", "registration"]

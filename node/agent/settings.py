@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jobs.errors import BadInput
 from jobs.states import WorkKind
-from node.runner_pool import RunnerSettings
+from node.runner_programs import RunnerSettings
 
 __all__ = ["AgentSettings", "parse_kinds"]
 

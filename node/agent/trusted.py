@@ -23,8 +23,9 @@ from node.agent.inputs import SHARD_ITEMS, shard_numbers
 from node.agent.parts import merge_frame, write_predictions
 from node.agent.work import Outcome, Produced, Work, WorkFailed
 from node.agent.worker import Worker
-from node.runner_pool import BLENDER, ONNX, WarmRunner
+from node.runner_pool import WarmRunner
 from node.runner_process import RunnerFailure, open_result
+from node.runner_programs import BLENDER, ONNX
 from node.sandbox import JOB, SCRATCH
 
 __all__ = ["TrustedWork"]
@@ -32,6 +33,7 @@ __all__ = ["TrustedWork"]
 log = logging.getLogger("kilnet.node")
 
 _COSTS = ("load_seconds", "sync_seconds", "per_pixel_sample_seconds", "cell_seconds", "item_seconds")
+_FACTS = ("call_seconds", "frame_seconds")
 _MAX_FILE = 64 << 30
 
 
@@ -164,7 +166,10 @@ class TrustedWork:
         runner.clear()
         measured = answer.get("cost")
         cost = self._cost(measured if isinstance(measured, dict) else answer, BLENDER)
-        return Outcome({**answer, "cost": cost}, tuple(files))
+        facts = {
+            name: answer[name] * self._score(BLENDER) for name in _FACTS if isinstance(answer.get(name), int | float)
+        }
+        return Outcome({**answer, **facts, "cost": cost}, tuple(files))
 
     def _assemble_frame(self, work: Work, out: Path) -> Outcome:
         contract, frame = work.render_contract(), int(work.offer.params["frame"])

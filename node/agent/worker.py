@@ -12,7 +12,8 @@ from jobs.contract import Lane, RenderContract
 from jobs.tiles import InferTile, RenderTile
 from node.agent.inputs import input_shards
 from node.agent.work import Work, WorkFailed
-from node.runner_pool import BLENDER, ONNX, RunnerPool, WarmRunner
+from node.runner_pool import RunnerPool, WarmRunner
+from node.runner_programs import BLENDER, ONNX
 from verification.commitment import cell_bytes, cells_length
 
 __all__ = ["Worker"]
@@ -96,6 +97,11 @@ class Worker:
     def infer_cells(self, work: Work, tile: InferTile, cells: list[int]) -> bytearray:
         """The challenged items' results."""
         return self._infer(work, "infer_items", [tile.cell(cell) for cell in cells])
+
+    def ready(self, work: Work) -> None:
+        """Start the runner that the lease's contract needs, unless it is warm: starting it is no part of the work."""
+        if work.offer.contract is not None:
+            self.runner(work.offer.contract.runtime, work)
 
     def runner(self, runtime: str, work: Work) -> WarmRunner:
         """The warm runner of the lease's job."""

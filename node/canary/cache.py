@@ -18,7 +18,8 @@ from pathlib import Path
 
 from node.canary.measure import Measured, measure
 from node.hardware import Hardware
-from node.runner_pool import BLENDER, RunnerPool
+from node.runner_pool import RunnerPool
+from node.runner_programs import BLENDER
 
 __all__ = ["measured_class"]
 

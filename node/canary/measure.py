@@ -21,8 +21,9 @@ import numpy as np
 from jobs.contract import InferContract, RenderContract, TensorSpec
 from jobs.errors import KilnetError
 from jobs.wire import RuntimeClass
-from node.runner_pool import BLENDER, RunnerPool, WarmRunner, onnx_provider
+from node.runner_pool import RunnerPool, WarmRunner
 from node.runner_process import RunnerFailure
+from node.runner_programs import BLENDER, onnx_provider
 
 __all__ = ["CanaryFailed", "Measured", "measure"]
 

@@ -24,8 +24,9 @@ from node.agent.work import Work, WorkFailed
 from node.agent.worker import Worker
 from node.canary import CanaryFailed, measured_class
 from node.hardware import probe
-from node.runner_pool import RunnerPool, RunnerSettings, choose_launcher
+from node.runner_pool import RunnerPool
 from node.runner_process import RunnerFailure
+from node.runner_programs import RunnerSettings, choose_launcher
 
 __all__ = ["Request", "redo"]
 

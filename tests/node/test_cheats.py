@@ -16,7 +16,7 @@ from jobs.states import JobKind, WorkKind
 from jobs.tiles import InferTile, RenderTile
 from jobs.wire import AuditCells, LeaseOffer
 from node.agent import RunnerPool, RunnerSettings, Work, Worker
-from node.runner_pool import BLENDER, ONNX, choose_launcher
+from node.runner_programs import BLENDER, ONNX, choose_launcher
 from node.sandbox import sandbox_available
 from samples.cheats import CHEATS
 from verification.commitment import cell_bytes, split_cells

@@ -1,0 +1,125 @@
+"""How runners are started on this machine: which program, which device, which sandbox."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import jobs
+import node
+from jobs.errors import BadInput
+from node.sandbox import (
+    GIB,
+    Bind,
+    Bubblewrap,
+    Launcher,
+    Limits,
+    SandboxSpec,
+    Unsandboxed,
+    find_runtime,
+    nvidia_devices,
+    render_devices,
+    sandbox_available,
+)
+
+__all__ = ["BLENDER", "ONNX", "RunnerSettings", "choose_launcher", "installed_runtimes", "onnx_provider", "runner_spec"]
+
+BLENDER, ONNX = "blender", "onnxruntime"
+_RUNNERS = Path(node.__file__).resolve().parent / "runners"
+_PROVIDERS = {
+    "CPU": "CPUExecutionProvider",
+    "CUDA": "CUDAExecutionProvider",
+    "OPTIX": "CUDAExecutionProvider",
+    "HIP": "ROCMExecutionProvider",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerSettings:
+    """How runners are started on this device."""
+
+    device: str = "CPU"
+    """CPU, or KIND:INDEX such as OPTIX:0 (Blender) and CUDA:0 (both)."""
+    threads: int = 0
+    """CPU threads; 0: all."""
+    memory_bytes: int = 8 * GIB
+    scratch_bytes: int = 32 * GIB
+    blender: Path | None = None
+    """A Blender executable; None: the bpy of this interpreter."""
+
+
+def choose_launcher(*, unsandboxed: bool) -> Launcher:
+    """The sandbox, or none where the operator insists. Raises BadInput where it does not work, with the remedy."""
+    if unsandboxed:
+        return Unsandboxed(operator_insists=True)
+    report = sandbox_available()
+    if not report.available:
+        raise BadInput(
+            f"no sandbox for strangers' scenes: {report.detail}; {report.remedy}. "
+            "(--unsandboxed only on a machine that renders nothing but your own)",
+            code="no_sandbox",
+        )
+    return Bubblewrap()
+
+
+def installed_runtimes(blender: Path | None = None) -> list[str]:
+    """Which runtimes this machine has at all; whether they work is the canary's to say."""
+    found = []
+    if blender is not None or importlib.util.find_spec("bpy") is not None:
+        found.append(BLENDER)
+    if importlib.util.find_spec("onnxruntime") is not None:
+        found.append(ONNX)
+    return found
+
+
+def runner_spec(settings: RunnerSettings, runtime: str, *, scratch: Path, folder: Path) -> SandboxSpec:
+    """The sandboxed process of one runner: `folder` is seen as /job, `scratch` as /scratch."""
+    program = _blender_program if runtime == BLENDER else _onnx_program
+    argv, binds = program(settings, settings.threads or len(os.sched_getaffinity(0)))
+    return SandboxSpec(
+        argv=argv,
+        binds=binds,
+        scratch=scratch,
+        assets=folder,
+        devices=_device_files(settings.device),
+        limits=Limits(memory_bytes=settings.memory_bytes, scratch_bytes=settings.scratch_bytes),
+    )
+
+
+_Program = tuple[tuple[str, ...], tuple[Bind, ...]]
+
+
+def _blender_program(settings: RunnerSettings, threads: int) -> _Program:
+    runtime, inside = find_runtime(blender=settings.blender), "/runner/blender"
+    script = ("--python", f"{inside}/__main__.py", "--") if settings.blender else (inside,)
+    arguments = ("--scratch", "/scratch", "--device", settings.device, "--threads", str(threads))
+    return (*runtime.command, *script, *arguments), (*runtime.binds, Bind(_RUNNERS / "blender", inside))
+
+
+def _onnx_program(settings: RunnerSettings, threads: int) -> _Program:
+    runtime, inside = find_runtime(), "/runner/node/runners/onnx"
+    provider, index = onnx_provider(settings.device)
+    arguments = ("--provider", provider, "--device", str(index), "--threads", str(threads))
+    # Its model check lives in jobs, which it looks for three folders above itself.
+    binds = (Bind(_RUNNERS / "onnx", inside), Bind(Path(jobs.__file__).resolve().parent, "/runner/jobs"))
+    return (*runtime.command, inside, *arguments), (*runtime.binds, *binds)
+
+
+def onnx_provider(device: str) -> tuple[str, int]:
+    """The execution provider and index for a device such as CPU or CUDA:0. Raises BadInput."""
+    kind, _, index = device.upper().partition(":")
+    if kind not in _PROVIDERS:
+        raise BadInput(f"--device {device}: one of {', '.join(_PROVIDERS)}, with :INDEX for the second of a kind")
+    return _PROVIDERS[kind], int(index) if index.isdigit() else 0
+
+
+def _device_files(device: str) -> tuple[Path, ...]:
+    kind, _, index = device.upper().partition(":")
+    number = int(index) if index.isdigit() else 0
+    if kind in ("CUDA", "OPTIX", "TENSORRT"):
+        return nvidia_devices(number)
+    if kind in ("HIP", "ONEAPI", "ROCM"):
+        return render_devices(128 + number)
+    return ()
