@@ -107,8 +107,22 @@ def limited(folder: Path) -> None:
     save(folder, "limited")
 
 
+def stereo(folder: Path) -> None:
+    made = scene()
+    bpy.ops.mesh.primitive_monkey_add(size=4)
+    made.render.use_multiview, made.render.views_format = True, "STEREO_3D"
+    save(folder, "stereo")
+
+
+def guided(folder: Path) -> None:
+    made = scene()
+    bpy.ops.mesh.primitive_monkey_add(size=4)
+    made.cycles.use_guiding = True
+    save(folder, "guided")
+
+
 def main(folder: Path) -> None:
-    for build in (missing, scripted, simulated, border, limited):
+    for build in (missing, scripted, simulated, border, limited, stereo, guided):
         build(folder)
     scene(camera=False)
     save(folder, "no_camera")

@@ -89,6 +89,29 @@ def test_a_border_is_the_window(runner: Runner, files: Path) -> None:
     assert largest_step(Path(out["out_dir"]) / picture, runner.scratch / "1-final.png") <= 1
 
 
+def test_path_guiding_repeats_as_the_same_rectangle(runner: Runner, files: Path) -> None:
+    """What one render has learned must not help the next."""
+    blend = files / "guided.blend"
+    contract = runner.contract(blend)
+    assert contract["lane"] == "whole" and not contract["sample_split"]
+    first, other, again = (runner.tile(blend, contract, 1, r) for r in ((8, 8, 24, 24), (0, 0, 16, 8), (8, 8, 24, 24)))
+    assert differing(first, again) == 0 and other.size
+
+
+def test_stereo_keeps_both_views(runner: Runner, files: Path) -> None:
+    blend = files / "stereo.blend"
+    contract = runner.contract(blend)
+    assert contract["views"] == ["left", "right"] and "ViewLayer.Combined.right.R" in contract["channels"]
+    planes = dict(zip(contract["channels"], runner.tile(blend, contract, 1), strict=True))
+    assert differing(planes["ViewLayer.Combined.left.G"], planes["ViewLayer.Combined.right.G"]) > 0.1
+    fields = {"blend": blend, "contract": contract, "frame": 1, "merged": runner.scratch / "tile"}
+    out = runner("assemble", **fields, out_dir="stereo")
+    pictures = [f["path"] for f in out["files"] if f["kind"] == "frame"]
+    plain(blend, runner.scratch, frames=[1], linear=False)
+    for picture, side in zip(pictures, ("L", "R"), strict=True):
+        assert largest_step(Path(out["out_dir"]) / picture, runner.scratch / f"1-final_{side}.png") <= 1
+
+
 def test_baking_makes_frames_independent_of_their_past(runner: Runner, files: Path) -> None:
     """Rigid body, cloth, simulation zone: frame 9 by jumping equals frame 9 by stepping, bit for bit."""
     description = runner("describe", blend=files / "simulated.blend")
@@ -114,7 +137,8 @@ def test_a_description_says_what_the_plan_needs(runner: Runner) -> None:
     assert set(description["pass_kinds"]) == set(contract["channels"])
     assert not any("Render Time" in c or "Sample Count" in c for c in contract["channels"])
     assert [layer["name"] for layer in description["view_layers"]] == ["Front", "All"]
-    assert runner("describe", blend=SAMPLES / "volume.blend")["volumes"]
+    volume = runner("describe", blend=SAMPLES / "volume.blend")
+    assert volume["volumes"] and not volume["sample_split_ok"], "its sampling learns from the samples before"
     compositor = runner("describe", blend=SAMPLES / "compositor.blend")["compositor"]
     assert compositor == {"used": True, "file_outputs": ["Mist"], "other_scenes": []}
 

@@ -16,9 +16,10 @@ from .session import Session
 
 
 def bake(session: Session, request: dict[str, Any]) -> dict[str, Any]:
-    """`{blend, overrides?, out}` -> a new .blend in the scratch folder, to be put where the old one lies.
+    """`{blend, overrides?, frame_end?, out}` -> a new .blend in the scratch folder, to be put where the old one lies.
 
-    Paths in it are as they were, relative to the old place. Raises RunnerError `unbakable_simulation`, `bake_failed`.
+    States are kept up to the scene's last frame, or `frame_end` where that is later. Paths are as they were, relative
+    to the old place. Raises RunnerError `unbakable_simulation`, `bake_failed`.
     """
     out = out_path(session, request)
     session.open(request["blend"])
@@ -28,8 +29,11 @@ def bake(session: Session, request: dict[str, Any]) -> dict[str, Any]:
         stuck = [s for s in waiting if not s["bakeable"]]
         if stuck:
             raise simulations.unbakable(stuck)
+        own_end = scene.frame_end
+        scene.frame_end = max(own_end, int(request.get("frame_end", own_end)))
         _point_caches(scene, waiting)
         _node_zones(scene, waiting)
+        scene.frame_end = own_end
         left = simulations.unbaked(scene)
         if left:
             names = ", ".join(f"{s['name']} of {s['object']}" for s in left)
@@ -52,7 +56,7 @@ def _point_caches(scene: Scene, waiting: list[simulations.Simulation]) -> None:
             if cache.use_external:
                 cache.use_external = False
             cache.frame_step = 1
-            cache.frame_end = max(cache.frame_start + 1, min(cache.frame_end, scene.frame_end))
+            cache.frame_end = max(cache.frame_start + 1, scene.frame_end)
     bpy.ops.ptcache.bake_all(bake=True)
 
 

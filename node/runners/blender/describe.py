@@ -15,6 +15,8 @@ from .render import UNREPEATABLE
 from .scene import EEVEE, Scene, choose, raw_settings, samples_of, size, window
 from .session import Session, version
 
+MOST_NAMED = 200
+"""Longer lists are cut: an answer is one line of at most 1 MiB."""
 GUARD_ADAPTIVE, GUARD_VOLUME = 4, 16
 """Pixels around a block that its own pixels see; measured, see docs."""
 
@@ -56,7 +58,7 @@ def _missing(missing: list[dict[str, str]]) -> RunnerError:
     more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
     text = f"The scene needs files that are not with it: {first}{more}. "
     text += "Pack them (File > External Data) or send them along."
-    return RunnerError("missing_file", text, scene_fault=True, missing_files=missing)
+    return RunnerError("missing_file", text, scene_fault=True, missing_files=missing[:MOST_NAMED])
 
 
 def _refuse(scene: Scene) -> None:
@@ -123,7 +125,7 @@ def _facts(session: Session, scene: Scene) -> dict[str, Any]:
         "adaptive_threshold": round(cycles.adaptive_threshold, 6) if adaptive and cycles else None,
         "denoise": _denoise(scene),
         "path_guiding": guiding,
-        "volumes": vols,
+        "volumes": vols[:MOST_NAMED],
         "guard": guard,
         "freestyle": freestyle,
         "lane": lane,
@@ -136,8 +138,8 @@ def _facts(session: Session, scene: Scene) -> dict[str, Any]:
         "stamp": bool(r.use_stamp),
         "animated_settings": features.animated_settings(scene),
         "import_nodes": features.unsupported_nodes(),
-        "scripts": features.scripts(),
-        "simulations": sims,
+        "scripts": features.scripts()[:MOST_NAMED],
+        "simulations": sims[:MOST_NAMED],
         "needs_bake": any(not s["baked"] for s in sims),
         "color_management": {
             "display": scene.display_settings.display_device,

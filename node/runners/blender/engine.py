@@ -66,8 +66,7 @@ class AssembleEngine(bpy.types.RenderEngine):  # type: ignore[misc]
                 self.active_view_set(view)
             result = self.begin_result(0, 0, width, height, layer=layer, view=view)
             for item in result.layers[0].passes:
-                if not view or item.view in ("", view):
-                    self._fill(item, layer, view)
+                self._fill(item, layer, view)
             self.end_result(result)
         for name, value in _given.metadata.items():
             self.get_result().stamp_data_add_field(name, value)

@@ -23,9 +23,9 @@ Planes = dict[str, np.ndarray[Any, np.dtype[np.float32]]]
 
 
 def read_channels(path: Path) -> Planes:
-    """`{"ViewLayer.Pass.Component": (H, W) float32}`, row 0 at the top.
+    """`{"ViewLayer.Pass.Component": (H, W) float32}`, row 0 at the top; with views `ViewLayer.Pass.view.Component`.
 
-    Blender writes whole names into every part of a multi-part file, so the parts are simply put together.
+    Blender writes whole names into every part of a multi-part file, but a part's view only into its header.
     """
     return _with_openexr(path) if OpenEXR is not None else _with_oiio(path)
 
@@ -34,9 +34,15 @@ def _with_openexr(path: Path) -> Planes:
     planes: Planes = {}
     with OpenEXR.File(str(path), separate_channels=True) as f:
         for part in f.parts:
+            view = str(part.header.get("view") or "")
             for name, channel in part.channels.items():
-                planes[name] = np.asarray(channel.pixels, np.float32)
+                planes[_with_view(name, view)] = np.asarray(channel.pixels, np.float32)
     return planes
+
+
+def _with_view(name: str, view: str) -> str:
+    head, _, component = name.rpartition(".")
+    return ".".join(part for part in (head, view, component) if part)
 
 
 def _with_oiio(path: Path) -> Planes:
@@ -55,7 +61,8 @@ def _with_oiio(path: Path) -> Planes:
         spec = source.spec()
         pixels = source.read_image(part, 0, 0, spec.nchannels, oiio.FLOAT)
         for i, name in enumerate(spec.channelnames):
-            planes[name] = np.ascontiguousarray(pixels[..., i], np.float32)
+            view = str(spec.getattribute("view") or "")
+            planes[_with_view(name, view)] = np.ascontiguousarray(pixels[..., i], np.float32)
         part += 1
     source.close()
     return planes

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import features
+
 MEAN = "mean"
 """Linear: the mean over ranges, weighted by their samples."""
 FIRST = "first"
@@ -75,6 +77,8 @@ def sample_split(scene: Any, kinds: dict[str, str]) -> tuple[bool, str]:
         return False, "Path guiding learns from the samples before."
     if scene.cycles.use_layer_samples != "IGNORE" and any(layer.samples for layer in scene.view_layers if layer.use):
         return False, "View layers have sample counts of their own."
+    if features.volumes(scene) and not getattr(scene.cycles, "volume_biased", False):
+        return False, "Volume sampling learns from the samples before."
     if any(o.is_shadow_catcher and not o.hide_render for o in scene.objects if o.type in _SURFACES):
         return False, "A shadow catcher's pixels are a ratio of sums, which cannot be averaged."
     unknown = sorted({channel.rpartition(".")[0] for channel, kind in kinds.items() if kind == UNKNOWN})

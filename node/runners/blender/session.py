@@ -155,6 +155,8 @@ class Session:
 
     def render(self, scene: Scene, rect: Rect) -> exr.Planes:
         """Render a rectangle of the frame and read every channel of it, (H, W) float32 each, row 0 at the top."""
+        if scene.render.engine == "CYCLES" and scene.cycles.use_guiding:  # what it learned would be kept as well
+            scene.render.use_persistent_data = False
         set_border(scene, rect)
         work = protocol.current()
         target = self.scratch / f"raw-{time.monotonic_ns()}.exr"
@@ -228,4 +230,4 @@ def _refuse_missing(contract: dict[str, Any]) -> None:
     missing = [m for m in dependencies.missing_files() if m["path"] not in accepted]
     if missing:
         names = ", ".join(m["path"] for m in missing[:5])
-        raise RunnerError("missing_file", f"Not with the scene: {names}.", missing_files=missing)
+        raise RunnerError("missing_file", f"Not with the scene: {names}.", missing_files=missing[:200])
