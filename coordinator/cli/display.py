@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["Display", "make_display"]
 
 _PLAIN_SECONDS = 10.0
+_PATIENT_SECONDS = 20.0
+"""Before a job is quoted, waiting is only told when it lasts: a worker that has just been started is no news."""
 
 
 class Display(Protocol):
@@ -71,6 +73,7 @@ class PlainDisplay:
         self._refusals = _Refusals()
         self._last: tuple[Any, ...] = ()
         self._told_at = 0.0
+        self._admitting_since = time.monotonic()
 
     def step(self, line: str) -> None:
         pass
@@ -82,8 +85,13 @@ class PlainDisplay:
         pass
 
     def job(self, job: JobView) -> None:
-        if job.state is JobState.FAILED or (job.state is JobState.ADMITTING and not job.waiting_for):
-            return  # how a job failed is the command's last line
+        if job.state is JobState.FAILED:
+            return  # how is the command's last line
+        if job.state is JobState.ADMITTING:
+            if not self._last:
+                self._last, self._admitting_since = (job.state,), time.monotonic()
+            if not job.waiting_for or time.monotonic() - self._admitting_since < _PATIENT_SECONDS:
+                return
         for line in self._refusals.new(job):
             self.note(line)
         now = (job.state, job.waiting_for, job.tiles_passed)

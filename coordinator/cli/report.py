@@ -77,7 +77,7 @@ def quote_table(job: JobView) -> Table:
     quote = job.quote
     assert quote is not None
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("price", f"{quote.price_usd} USD ({display_kiln(quote.price, 4)} KILN)")
+    table.add_row("price", f"{quote.price_usd} USD ({display_kiln(quote.price)} KILN)")
     table.add_row("never more than", f"{quote.cap_usd} USD; what is not used is refunded")
     table.add_row("time", f"about {seconds_text(quote.expected_seconds)}, {quote.kiln_hours:.4f} kiln-hours")
     table.add_row("tiles", f"{quote.tiles}, {quote.cells} cells, {quote.probes_per_tile} redone in each tile")

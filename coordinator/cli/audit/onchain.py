@@ -34,7 +34,8 @@ def check_chain(bundle: Bundle, chain: ChainInfo) -> list[Check]:
             agreed = paid is not None and (paid.burned, paid.fee, paid.refund) == (
                 bundle.settlement.burned, bundle.settlement.fee, bundle.settlement.refund,
             )  # fmt: skip
-            checks.append(Check("the chain burned and paid as told", agreed, str(paid)))
+            told = f"{paid.burned} burned, {paid.fee} fee, {paid.refund} refunded" if paid else "not finalized"
+            checks.append(Check("the chain burned and paid as told", agreed, told))
         if bundle.receipt_root is not None:
             checks.append(Check("the chain holds the root", on_chain.receipt_root == bundle.receipt_root, chain.escrow))
             for view in bundle.receipts:
