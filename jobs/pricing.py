@@ -6,7 +6,7 @@ Amounts of KILN are integers in its smallest unit (10^-18 KILN, `units`) on the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import NamedTuple
 
 __all__ = [
@@ -72,10 +72,12 @@ def display_kiln(units: int, places: int = 6) -> str:
 
 def divide_price(total: int, weights: Sequence[float]) -> list[int]:
     """Divide `total` units by weight so that the parts are whole units and their sum is `total` (largest remainder)."""
-    whole = sum(Decimal(weight) for weight in weights)
-    if not weights or whole <= 0:
-        raise ValueError("weights must hold at least one positive number")
-    exact = [Decimal(total) * Decimal(weight) / whole for weight in weights]
+    # Decimal's usual 28 digits are too few for amounts of 96 bits; rounded down, no part is ever a unit too large.
+    with localcontext(prec=100, rounding=ROUND_FLOOR):
+        whole = sum(Decimal(weight) for weight in weights)
+        if not weights or whole <= 0:
+            raise ValueError("weights must hold at least one positive number")
+        exact = [Decimal(total) * Decimal(weight) / whole for weight in weights]
     parts = [int(amount) for amount in exact]
     by_rest = sorted(range(len(parts)), key=lambda i: exact[i] - parts[i], reverse=True)
     for i in range(total - sum(parts)):

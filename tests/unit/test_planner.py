@@ -1,0 +1,136 @@
+"""Plans: every pixel, sample, frame and item exactly once, in pieces that are worth a lease."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.contract import Lane
+from jobs.geometry import Rect
+from jobs.planner import InferCost, PlanPolicy, RenderCost, plan_infer, plan_render, tile_seconds
+from tests.unit.strategies import infer_contract, render_contract
+
+policies = st.builds(
+    PlanPolicy,
+    nodes=st.integers(1, 32),
+    tiles_per_node=st.integers(1, 8),
+    max_tile_seconds=st.floats(5, 2000),
+    min_tile_seconds=st.floats(0.5, 5),
+    probes=st.integers(1, 32),
+    max_tile_bytes=st.sampled_from([1 << 16, 1 << 20, 256 << 20]),
+)
+costs = st.builds(
+    RenderCost,
+    load_seconds=st.floats(0, 60),
+    sync_seconds=st.floats(0, 30),
+    per_pixel_sample_seconds=st.floats(1e-9, 1e-3),
+    cell_seconds=st.floats(0, 1),
+)
+contracts = st.builds(
+    lambda width, height, adaptive, split, lane, samples: render_contract(
+        width, height, adaptive=adaptive, sample_split=split, lane=lane, samples=samples
+    ),
+    st.integers(1, 700), st.integers(1, 500), st.booleans(), st.booleans(), st.sampled_from(list(Lane)),
+    st.integers(1, 300),
+)  # fmt: skip
+frame_lists = st.lists(st.integers(-5, 400), min_size=1, max_size=12, unique=True).map(sorted)
+
+
+@settings(deadline=None)
+@given(contracts, frame_lists, costs, policies, st.none() | st.integers(1, 12), st.none() | st.integers(1, 40))
+def test_a_render_plan_covers_everything_once(contract, frames, cost, policy, ranges, tiles) -> None:  # type: ignore[no-untyped-def]
+    """For each frame the rectangles are disjoint, inside the window and as large as it together, in every sample range;
+    the ranges follow each other from 0 to the last sample; frames stay in order."""
+    plan = plan_render(contract, frames, cost, policy, sample_ranges=ranges, tiles=tiles)
+    pieces = defaultdict(lambda: defaultdict(list))
+    for tile in plan:
+        for frame in tile.frames:
+            pieces[frame][tile.samples].append(tile.area)
+    assert sorted(pieces) == frames
+    assert [tile.frames[0] for tile in plan] == sorted(tile.frames[0] for tile in plan)
+    for by_range in pieces.values():
+        edges = sorted(by_range)
+        assert edges[0][0] == 0 and edges[-1][1] == contract.samples
+        assert all(a[1] == b[0] for a, b in itertools.pairwise(edges))
+        for rects in by_range.values():
+            assert sum(rect.area for rect in rects) == contract.rect.area
+            assert all(contract.rect.contains(rect) and rect.area > 0 for rect in rects)
+            assert disjoint(rects)
+
+
+def disjoint(rects: list[Rect]) -> bool:
+    """No pixel lies in two of the rectangles."""
+    ordered = sorted(rects)
+    return not any(
+        a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
+        for i, a in enumerate(ordered)
+        for b in ordered[i + 1 :]
+    )
+
+
+@settings(deadline=None)
+@given(contracts, frame_lists, costs, policies)
+def test_what_may_not_be_cut_is_not_cut(contract, frames, cost, policy) -> None:  # type: ignore[no-untyped-def]
+    """Whole lane: one tile a frame. Adaptive sampling, or passes that cannot be merged: no sample ranges."""
+    plan = plan_render(contract, frames, cost, policy, sample_ranges=4)
+    if contract.lane is Lane.WHOLE:
+        assert [(tile.frames, tile.rect) for tile in plan] == [((frame,), contract.window) for frame in frames]
+    if contract.adaptive or not contract.sample_split or contract.lane is Lane.WHOLE:
+        assert {tile.samples for tile in plan} == {(0, contract.samples)}
+
+
+@settings(deadline=None)
+@given(contracts, frame_lists, costs, policies)
+def test_the_parts_take_as_long_as_the_whole(contract, frames, cost, policy) -> None:  # type: ignore[no-untyped-def]
+    """Expected seconds of the tiles add up to those of the frames: so the price is divided as the work is."""
+    plan = plan_render(contract, frames, cost, policy)
+    whole = len(frames) * cost.frame_seconds(contract.rect.area, contract.samples)
+    assert sum(tile_seconds(tile, contract, cost) for tile in plan) == pytest.approx(whole)
+
+
+@settings(deadline=None)
+@given(st.integers(64, 700), st.integers(64, 500), frame_lists)
+def test_an_upload_stays_within_its_limit(width, height, frames) -> None:  # type: ignore[no-untyped-def]
+    """However cheap the pixels are, no tile is larger than max_tile_bytes where it can be cut at all."""
+    contract = render_contract(width, height)
+    limit = 256 * 1024
+    plan = plan_render(
+        contract, frames, RenderCost(per_pixel_sample_seconds=1e-9), PlanPolicy(max_tile_bytes=limit)
+    )  # fmt: skip
+    assert all(tile.result_bytes(contract) <= 1.2 * limit for tile in plan)
+
+
+def test_long_frames_are_cut_and_short_ones_run_together() -> None:
+    """A frame of an hour becomes many tiles; frames of a tenth of a second are leased in runs."""
+    contract = render_contract(640, 480)
+    pixels = 640 * 480 * 64
+    slow = RenderCost(per_pixel_sample_seconds=3600 / pixels)
+    fast = RenderCost(per_pixel_sample_seconds=0.1 / pixels, cell_seconds=0.001)
+    assert len(plan_render(contract, [1], slow, PlanPolicy())) >= 12
+    runs = plan_render(contract, range(1, 201), fast, PlanPolicy())
+    assert len(runs) < 20 and all(len(tile.frames) >= 10 for tile in runs[:-1])
+
+
+def test_dear_probes_make_larger_tiles() -> None:
+    """The audit keeps its share: where a probe costs a second, eight of them need a tile of 400 s."""
+    contract = render_contract(640, 480)
+    cost = RenderCost(per_pixel_sample_seconds=3600 / (640 * 480 * 64), cell_seconds=1.0)
+    plan = plan_render(contract, [1], cost, PlanPolicy(nodes=100))
+    assert len(plan) <= 10
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10_000), st.integers(1, 16), st.floats(1e-6, 100), policies)
+def test_an_inference_plan_covers_every_item_once(items, batch, seconds, policy) -> None:  # type: ignore[no-untyped-def]
+    """Runs follow each other without gap, in multiples of the micro-batch but for the last."""
+    contract = infer_contract(micro_batch=batch)
+    cost = InferCost(item_seconds=seconds)
+    plan = plan_infer(contract, items, cost, policy)
+    assert [tile.first for tile in plan] == [sum(tile.count for tile in plan[:i]) for i in range(len(plan))]
+    assert sum(tile.count for tile in plan) == items
+    assert all(tile.count % batch == 0 for tile in plan[:-1])
+    assert sum(tile_seconds(tile, contract, cost) for tile in plan) == pytest.approx(items * seconds)
