@@ -28,7 +28,7 @@ from jobs.planner import PlanPolicy
 __all__ = ["run_demo"]
 
 _PICTURES = 1 + 4
-_PLAN = PlanPolicy(nodes=3, min_tile_seconds=0.5, audit_share=0.5)
+_PLAN = PlanPolicy(nodes=3, min_tile_seconds=0.2, audit_share=0.5)
 """The jobs here take seconds: cut as usual, they would be one tile each, and the proof a small part of it."""
 
 
