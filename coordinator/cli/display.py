@@ -47,7 +47,7 @@ def cost_so_far(job: JobView) -> str:
     """About what has been earned by now: the quote's share of the tiles that passed."""
     if job.quote is None or not job.tiles:
         return ""
-    return f"{float(job.quote.price_usd) * job.tiles_passed / job.tiles:.4f} USD"
+    return f"{float(job.quote.price_usd) * job.tiles_passed / job.tiles:.6f} USD"
 
 
 class _Refusals:
@@ -165,8 +165,10 @@ class TerminalDisplay:
 def _detail(job: JobView) -> str:
     if job.waiting_for and job.state in (JobState.ADMITTING, JobState.RUNNING):
         return f"waits for {job.waiting_for}"
+    if job.state in (JobState.QUOTED, JobState.OPENING):
+        return ""
     parts = [f"{job.tiles_passed}/{job.tiles} tiles"] if job.tiles else []
-    if job.eta_seconds is not None:
+    if job.eta_seconds:
         parts.append(f"{seconds_text(job.eta_seconds)} left")
     if job.tiles_passed:
         parts.append(cost_so_far(job))
