@@ -12,9 +12,9 @@ from pathlib import Path
 
 import typer
 
-from jobs.errors import KilnetError
+from jobs.errors import JobFailed, KilnetError
 
-__all__ = ["Ending", "Interrupted", "ending_of"]
+__all__ = ["Ending", "Interrupted", "JobEnded", "ending_of"]
 
 _INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -26,6 +26,10 @@ class Interrupted(Exception):
     """Ctrl-C, with what became of the job."""
 
 
+class JobEnded(JobFailed):
+    """A job ended without what was asked for, after its report was printed."""
+
+
 @dataclass(frozen=True)
 class Ending:
     """An exit code and, where something went wrong, one line for people and a word for programs."""
@@ -33,13 +37,15 @@ class Ending:
     code: int
     line: str = ""
     word: str = ""
+    reported: bool = False
+    """The JSON object that tells of it is on stdout already."""
 
     def tell(self, *, as_json: bool) -> None:
         """The line on stderr and, with --json, one object on stdout."""
         if not self.line:
             return
         print(f"kilnet: {self.line}", file=sys.stderr)
-        if as_json:
+        if as_json and not self.reported:
             print(json.dumps({"error": {"code": self.word, "message": self.line}}, ensure_ascii=False))
 
 
@@ -54,7 +60,7 @@ def ending_of(error: BaseException) -> Ending:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return Ending(_INTERRUPTED, "stopped", "interrupted")
     if isinstance(error, KilnetError):
-        return Ending(error.exit_code, _one_line(str(error)), error.code)
+        return Ending(error.exit_code, _one_line(str(error)), error.code, isinstance(error, JobEnded))
     if isinstance(error, typer.TyperException):
         said = _one_line(error.format_message()).rstrip(".")
         return Ending(error.exit_code, f"{said}; see kilnet --help" if said else "", "usage")

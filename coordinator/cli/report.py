@@ -56,6 +56,7 @@ def job_report(
         "receipt_root": settled.receipt_root if settled else None,
         "settlement_tx": settled.settlement_tx if settled else None,
         "error": job.error,
+        "error_code": job.error_code,
     }
     return report
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Saves a scene with other settings: `python resave.py SCENE.blend OUT.blend '{"cycles.use_adaptive_sampling": true}'`."""
+"""Saves a scene with other settings.
+
+    python resave.py SCENE.blend OUT.blend '{"cycles.use_adaptive_sampling": true}'
+"""
 
 from __future__ import annotations
 
