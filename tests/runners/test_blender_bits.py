@@ -36,6 +36,7 @@ def test_blocks_have_the_bits_of_the_frame(runner: Runner, name: str, adaptive: 
     samples = 24 if adaptive else 4
     contract = runner.contract(blend, resolution=[64, 36], samples=samples, adaptive=adaptive)
     assert contract["guard"] == guard
+    assert contract["sample_split"] is (guard == 0), "adaptive and volume sampling learn from the samples before"
     frame = runner.tile(blend, contract, 6)
     combined = [i for i, name in enumerate(contract["channels"]) if ".Combined." in name]
     assert frame[combined].std() > 0.01
