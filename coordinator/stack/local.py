@@ -130,8 +130,9 @@ def _wait_ended(layout: Layout, process: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + _STOP_SECONDS
     others = UsersLock(layout.users)
     while process.poll() is None:
-        # "stopping" is published as soon as it has decided to end: until then it may be in use.
-        if _status(layout).get("state") == STACK_READY and not others.close():
+        # Held by others: whoever can join them finds a stack in use; who cannot, a supervisor that is ending.
+        if not others.close() and others.join():
+            others.leave()
             return
         others.leave()
         if time.monotonic() > until:

@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from coordinator.stack import local
 from coordinator.stack.layout import Layout
-from coordinator.stack.local import find_running
+from coordinator.stack.local import find_running, temporary_stack
 from coordinator.stack.locks import StackLock, UsersLock
 from coordinator.stack.part import Part, PartState
 from coordinator.stack.supervisor import Supervisor
@@ -213,3 +215,45 @@ def test_states_are_published(supervise: Callable[..., Supervisor], layout: Layo
     }
     supervisor.stop()
     assert not layout.status.exists()
+
+
+# The supervisor that is left to the other user is nobody's to wait for in this process.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_temporary_stack_has_ended_when_its_block_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a stack runs on after the block: its folder may be removed. One that another uses is left running,
+    and ends with that other."""
+    program = """
+import sys
+from pathlib import Path
+from coordinator.stack import serve
+from coordinator.stack.part import Part
+from coordinator.stack.plan import Plan
+
+def plan_stack(layout, options):
+    class Settings:
+        class chain:
+            rpc_url = ""
+    return Plan(Settings(), (Part("part", ["sleep", "60"]),), 1, 1)
+
+serve.plan_stack = plan_stack
+sys.exit(serve.main(sys.argv[1:]))
+"""
+    real = subprocess.Popen
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        # A stack of one part: what is proven here is the supervisor's, not the parts'.
+        return real([sys.executable, "-c", program, *command[3:]], **options)
+
+    monkeypatch.setattr("coordinator.stack.local.subprocess.Popen", popen)
+    with temporary_stack(data=tmp_path / "data") as stack:
+        first = int(stack.status()["pid"])
+        assert find_running(stack.data) == stack
+        local._used.pop().leave()
+    assert not _running(first)
+    with temporary_stack(data=tmp_path / "data") as stack:
+        second = int(stack.status()["pid"])
+        other = UsersLock(Layout(stack.data).users)
+        assert other.join()
+    assert _running(second)
+    other.leave()
+    os.waitpid(second, 0)
