@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -12,9 +11,10 @@ from pathlib import Path
 
 import typer
 
-from jobs.errors import JobFailed, KilnetError
+from coordinator.cli.answer import answer, answered
+from jobs.errors import KilnetError
 
-__all__ = ["Ending", "Interrupted", "JobEnded", "ending_of"]
+__all__ = ["Ending", "Interrupted", "ending_of"]
 
 _INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -26,10 +26,6 @@ class Interrupted(Exception):
     """Ctrl-C, with what became of the job."""
 
 
-class JobEnded(JobFailed):
-    """A job ended without what was asked for, after its report was printed."""
-
-
 @dataclass(frozen=True)
 class Ending:
     """An exit code and, where something went wrong, one line for people and a word for programs."""
@@ -37,16 +33,14 @@ class Ending:
     code: int
     line: str = ""
     word: str = ""
-    reported: bool = False
-    """The JSON object that tells of it is on stdout already."""
 
     def tell(self, *, as_json: bool) -> None:
-        """The line on stderr and, with --json, one object on stdout."""
+        """The line on stderr and, with --json, an object on stdout unless the command has given its own."""
         if not self.line:
             return
         print(f"kilnet: {self.line}", file=sys.stderr)
-        if as_json and not self.reported:
-            print(json.dumps({"error": {"code": self.word, "message": self.line}}, ensure_ascii=False))
+        if as_json and not answered():
+            answer({"error": {"code": self.word, "message": self.line}})
 
 
 def ending_of(error: BaseException) -> Ending:
@@ -60,7 +54,7 @@ def ending_of(error: BaseException) -> Ending:
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         return Ending(_INTERRUPTED, "stopped", "interrupted")
     if isinstance(error, KilnetError):
-        return Ending(error.exit_code, _one_line(str(error)), error.code, isinstance(error, JobEnded))
+        return Ending(error.exit_code, _one_line(str(error)), error.code)
     if isinstance(error, typer.TyperException):
         said = _one_line(error.format_message()).rstrip(".")
         return Ending(error.exit_code, f"{said}; see kilnet --help" if said else "", "usage")

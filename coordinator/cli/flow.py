@@ -13,8 +13,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coordinator.cli.endings import Interrupted, JobEnded
-from jobs.errors import BadInput, KilnetError, Refused, Unavailable
+from coordinator.cli.endings import Interrupted
+from jobs.errors import BadInput, JobFailed, KilnetError, Refused, Unavailable
 from jobs.states import JOB_FINAL, JobState
 from jobs.wire import JobView
 
@@ -145,16 +145,16 @@ def deliver(client: Client, job: JobView, out: Path, display: Display) -> list[D
 
 
 def check_ended(job: JobView) -> None:
-    """Raises JobEnded where the job, which was reported, ended without what was asked for."""
+    """Raises JobFailed where the job ended without what was asked for, BadInput where nobody came to do it."""
     if job.state is JobState.FAILED:
         if job.error_code == "no_nodes":
-            ended = JobEnded(f"job {job.id}: {job.error}; connect a node that fits, or choose a later --deadline")
             # Nothing failed: there was nobody to do what was asked.
-            ended.exit_code = BadInput.exit_code
-            raise ended
-        raise JobEnded(
+            raise BadInput(
+                f"job {job.id}: {job.error}; connect a node that fits, or choose a later --deadline", code="no_nodes"
+            )
+        raise JobFailed(
             f"job {job.id} failed: {job.error or 'no reason given'}; what was not spent is refunded",
             code=job.error_code or "job_failed",
         )
     if job.state is JobState.CANCELLED:
-        raise JobEnded(f"job {job.id} was cancelled; what had passed is paid, the rest refunded", code="cancelled")
+        raise JobFailed(f"job {job.id} was cancelled; what had passed is paid, the rest refunded", code="cancelled")

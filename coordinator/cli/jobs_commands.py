@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.cli.answer import answer
 from coordinator.cli.options import Gateway, Json, Key
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _jobs(gateway: Gateway = None, key: Key = None, as_json: Json = False) -> No
     with connect(Access(gateway, key), nodes=None) as client:
         jobs = client.jobs()
     if as_json:
-        print(json.dumps({"jobs": [job.model_dump(mode="json") for job in jobs]}, ensure_ascii=False))
+        answer({"jobs": [job.model_dump(mode="json") for job in jobs]})
     elif jobs:
         Console().print(jobs_table(jobs))
     else:
@@ -54,7 +54,7 @@ def _job(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = Fal
     if as_json:
         from coordinator.cli.report import job_report
 
-        print(json.dumps(job_report(view, info, outputs=outputs), ensure_ascii=False))
+        answer(job_report(view, info, outputs=outputs))
     else:
         from rich.console import Console
 
@@ -87,7 +87,7 @@ def _act(verb: str, job: str, gateway: str | None, key: str | None, *, as_json: 
     if as_json:
         from coordinator.cli.report import job_report
 
-        print(json.dumps(job_report(view, info), ensure_ascii=False))
+        answer(job_report(view, info))
     else:
         print(f"job {view.id} is {view.state}")
 
@@ -116,7 +116,7 @@ def _watch(
     finally:
         display.close()
     if as_json:
-        print(json.dumps(job_report(view, info, delivered=delivered, outputs=outputs), ensure_ascii=False))
+        answer(job_report(view, info, delivered=delivered, outputs=outputs))
     else:
         Console().print(job_table(view, info, [str(one.path) for one in delivered] or [one.path for one in outputs]))
     check_ended(view)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from coordinator.cli.answer import answer
 from coordinator.cli.connection import Access, connect
 from coordinator.cli.flow import accept, check_ended, deliver, follow, quoted
 from coordinator.cli.report import job_report, job_table, quote_report, quote_table
@@ -61,7 +62,7 @@ def submit(submission: AbstractContextManager[Submission], access: Access, terms
             (terms.out / "items.json").write_text(names, encoding="utf-8")
         display.close()
         if terms.as_json:
-            print(json.dumps(job_report(job, info, delivered=delivered), ensure_ascii=False))
+            answer(job_report(job, info, delivered=delivered))
         else:
             Console().print(job_table(job, info, [str(one.path) for one in delivered]))
         check_ended(job)
@@ -81,7 +82,7 @@ def quote_only(
     ):
         display.close()
         if as_json:
-            print(json.dumps(quote_report(job), ensure_ascii=False))
+            answer(quote_report(job))
         else:
             Console().print(quote_table(job))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections import Counter
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli.answer import answer
 from coordinator.cli.options import Gateway, Json, Key, Unsandboxed
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _audit(
     failed = [check for check in checks if not check.ok]
     notes = _notes(bundle, chain is not None and chain.rpc_url is not None)
     if as_json:
-        print(json.dumps(_report(bundle, checks, [one.tile for one in sampled], notes), ensure_ascii=False))
+        answer(_report(bundle, checks, [one.tile for one in sampled], notes))
     else:
         _print(checks, notes)
     if failed:
