@@ -29,17 +29,17 @@ def plain_seconds(blend: Path, out: Path, samples: int) -> float:
     return time.perf_counter() - start
 
 
-def samples_for(blend: Path, out: Path, seconds: float) -> int:
-    """Samples with which plain Blender takes about `seconds`, from two short renders."""
-    few, many = 4, 16
-    slope = (plain_seconds(blend, out, many) - plain_seconds(blend, out, few)) / (many - few)
-    return max(many, round(seconds / max(slope, 1e-3)))
+def plain_of_length(blend: Path, out: Path, seconds: float) -> tuple[int, float]:
+    """Samples with which plain Blender takes at least `seconds`, and what it took: longer renders until one does."""
+    samples = 16
+    while (took := plain_seconds(blend, out, samples)) < seconds:
+        samples = max(samples + 1, round(samples * min(8.0, 1.1 * seconds / took)))
+    return samples, took
 
 
 def measure_render(blend: Path, folder: Path, *, seconds: float) -> dict[str, Any]:
     """Plain, kilnet, plain again: the machine may drift, so kilnet stands between two plain renders."""
-    samples = samples_for(blend, folder / "probe", seconds)
-    before = plain_seconds(blend, folder / "plain-1", samples)
+    samples, before = plain_of_length(blend, folder / "plain-1", seconds)
     start = time.perf_counter()
     answer = kilnet_json(
         "render", blend, "--resolution", f"{SIZE[0]}x{SIZE[1]}", "--samples", samples, "--out", folder / "ours"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Saves a scene with other settings.
 
-    python resave.py SCENE.blend OUT.blend '{"cycles.use_adaptive_sampling": true}'
+python resave.py SCENE.blend OUT.blend '{"cycles.use_adaptive_sampling": true}'
 """
 
 from __future__ import annotations

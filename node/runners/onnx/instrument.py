@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import onnx
+
 from jobs.model_graph import ancestors, producers
 
 from .wire import RequestError
