@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from node.runner_process import RunnerFailure, RunnerProcess, open_result
-from node.runner_programs import RunnerSettings, runner_spec
+from node.runner_programs import BLENDER, RunnerSettings, runner_spec
 from node.sandbox import SCRATCH, Launcher
 
 if TYPE_CHECKING:
@@ -25,13 +25,16 @@ log = logging.getLogger("kilnet.node")
 
 _START_SECONDS = 300.0
 _SILENCE_SECONDS = 600.0
+_BETWEEN_SPARES = 10.0
+"""Seconds between two starts ahead: one that dies at once must not be started for ever."""
 
 
 class WarmRunner:
     """A started runner and its scratch folder. Every result is taken out of the folder as soon as it is there."""
 
-    def __init__(self, process: RunnerProcess, runtime: str, job: str) -> None:
+    def __init__(self, process: RunnerProcess, runtime: str, job: str, slot: Path | None = None) -> None:
         self.process, self.runtime, self.job = process, runtime, job
+        self._slot = slot
         self.holder: int | None = None
         """Ident of the thread that works with it; None while it is idle."""
         self.retired = False
@@ -97,6 +100,17 @@ class WarmRunner:
             else:
                 Path(entry.path).unlink()
 
+    def show(self, folder: Path) -> None:
+        """Let a runner that was started before its job was known see the job's files (hard links) at /job."""
+        if self._slot is None:
+            return
+        for path in folder.rglob("*"):
+            target = self._slot / path.relative_to(folder)
+            if path.is_dir():
+                target.mkdir(exist_ok=True)
+            elif not target.exists():
+                os.link(path, target)
+
     @property
     def alive(self) -> bool:
         return self.process.alive
@@ -104,6 +118,8 @@ class WarmRunner:
     def close(self) -> None:
         self.process.stop(grace=0.5)
         shutil.rmtree(self.scratch, ignore_errors=True)
+        if self._slot is not None:
+            shutil.rmtree(self._slot, ignore_errors=True)
 
 
 class RunnerPool:
@@ -122,6 +138,9 @@ class RunnerPool:
         root.mkdir(parents=True)
         self._lock = threading.Lock()
         self._runners: list[WarmRunner] = []
+        self._spare: WarmRunner | None = None
+        self._preparing = threading.Lock()
+        self._next_spare = 0.0
         self._count = 0
 
     def get(self, runtime: str, job: str, folder: Path, *, cancel: threading.Event | None = None) -> WarmRunner:
@@ -133,12 +152,44 @@ class RunnerPool:
             runner = next((r for r in mine if r.holder == me), mine[0] if mine else None)
             if runner is not None:
                 runner.holder = me
-                return runner
-        runner = self._start(runtime, job, folder, cancel)
-        runner.holder = me
-        with self._sorting_out():
-            self._runners.append(runner)
+        if runner is None:
+            runner = self._take_spare(runtime, job) or self._start(runtime, job, folder, cancel)
+            runner.holder = me
+            with self._sorting_out():
+                self._runners.append(runner)
+        runner.show(folder)
         return runner
+
+    def prepare(self) -> None:
+        """Start a Blender for whatever job comes next, unless one waits already: opening it takes longer than many a
+        tile. To be called by a thread that has nothing to do. A start that fails is told, and met again by a job."""
+        if not self._preparing.acquire(blocking=False):
+            return
+        try:
+            if (self._spare is not None and self._spare.alive) or time.monotonic() < self._next_spare:
+                return
+            self._next_spare = time.monotonic() + _BETWEEN_SPARES
+            slot = self.scratch_root / f"slot-{time.monotonic_ns()}"
+            slot.mkdir(mode=0o755)
+            try:
+                self._spare = self._start(BLENDER, "", slot, None, slot=slot)
+            except RunnerFailure as error:
+                shutil.rmtree(slot, ignore_errors=True)
+                log.warning("no runner could be started ahead: %s", error)
+        finally:
+            self._preparing.release()
+
+    def _take_spare(self, runtime: str, job: str) -> WarmRunner | None:
+        if runtime != BLENDER:
+            return None
+        with self._sorting_out(room_for=1):
+            spare, self._spare = self._spare, None
+        if spare is None or not spare.alive:
+            if spare is not None:
+                spare.close()
+            return None
+        spare.job, spare.used_at = job, time.monotonic()
+        return spare
 
     def rest(self) -> None:
         """This thread's runners are idle from here on."""
@@ -179,6 +230,10 @@ class RunnerPool:
         with self._sorting_out():
             for runner in self._runners:
                 runner.retired = True
+        with self._preparing:
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.close()
         shutil.rmtree(self.scratch_root, ignore_errors=True)
 
     def _of(self, job: str) -> list[WarmRunner]:
@@ -201,7 +256,9 @@ class RunnerPool:
         for runner in (*gone, *more):
             runner.close()
 
-    def _start(self, runtime: str, job: str, folder: Path, cancel: threading.Event | None) -> WarmRunner:
+    def _start(
+        self, runtime: str, job: str, folder: Path, cancel: threading.Event | None, *, slot: Path | None = None
+    ) -> WarmRunner:
         with self._sorting_out(room_for=1):
             self._count += 1
             scratch = self.scratch_root / f"{runtime}-{self._count}"
@@ -216,7 +273,7 @@ class RunnerPool:
             shutil.rmtree(scratch, ignore_errors=True)
             raise
         log.debug("%s runner started in %.1f s", runtime, time.monotonic() - started)
-        return WarmRunner(process, runtime, job)
+        return WarmRunner(process, runtime, job, slot)
 
 
 def _parted(runners: list[WarmRunner]) -> tuple[list[WarmRunner], list[WarmRunner]]:

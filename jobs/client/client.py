@@ -28,7 +28,7 @@ __all__ = ["Client"]
 
 _OUTSIDE = frozenset({"unavailable", "internal", "deadline"})
 """Codes of a failed admission that are no fault of what was given."""
-_LONGEST_POLL = 2.0
+_LONGEST_POLL = 0.5
 
 
 class Client:

@@ -29,6 +29,7 @@ from node.gateway import Cancelled, Conflict, Forbidden, GatewayClient, Stopping
 from node.keys import NodeKey
 from node.outbox import LeaseRef, Outbox, Step, StepKind
 from node.runner_process import RunnerCancelled, RunnerFailure
+from node.runner_programs import BLENDER
 from verification.commitment import MalformedResult
 
 __all__ = ["Shared", "WorkLoop"]
@@ -40,6 +41,8 @@ _FETCH_PATIENCE = 120.0
 _SEALING = 2
 """Results that may wait to be hashed and packed: more would only fill the memory."""
 _IDLE_RUNNER_SECONDS = 900.0
+_IDLE_BEFORE_SPARE = 0.5
+"""Seconds without work after which a runner is started ahead of the next job."""
 _WORK_ERRORS = (RunnerFailure, KilnetError, MalformedResult, OSError, ValueError, ArithmeticError, MemoryError)
 
 
@@ -97,6 +100,7 @@ class WorkLoop(threading.Thread):
         self._slots = threading.Semaphore(_SEALING)
         self._claimed = threading.Event()
         self._abandoned = threading.Event()
+        self._blender = any(found.runtime == BLENDER for found in shared.runtimes)
 
     def run(self) -> None:
         error: Exception | None = None
@@ -126,7 +130,10 @@ class WorkLoop(threading.Thread):
         answered = threading.Event()
         asked.add_done_callback(lambda _: answered.set())
         threading.Thread(target=self._ask, args=(request, asked), name="claim", daemon=True).start()
+        idle_since = time.monotonic()
         while not answered.wait(0.1):
+            if self._blender and time.monotonic() - idle_since > _IDLE_BEFORE_SPARE:
+                self._worker.pool.prepare()
             if self._shared.stop.is_set() and not answered.wait(0.5):
                 asked.add_done_callback(self._give_back_late)
                 return None

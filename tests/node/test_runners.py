@@ -18,6 +18,8 @@ from node.runner_process import RunnerCrashed, RunnerProtocolError
 from node.runner_programs import ONNX, RunnerSettings, choose_launcher
 from node.sandbox import sandbox_available
 
+SCENE = Path(__file__).parents[2] / "samples" / "scenes" / "compositor.blend"
+
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[RunnerPool]:
@@ -120,3 +122,24 @@ def test_the_class_does_not_depend_on_threads(pool: RunnerPool, tmp_path: Path) 
     assert len(found) == 1
     assert len(list((tmp_path / "canary").glob("*.json"))) == 2
     shutil.rmtree(tmp_path / "canary")
+
+
+@pytest.mark.blender
+def test_a_runner_started_ahead_sees_the_files_of_the_job_that_gets_it(pool: RunnerPool, tmp_path: Path) -> None:
+    """A Blender that waited for work opens the job's scene, also files that came later, and is no other job's after."""
+    pool.prepare()
+    spare = pool._spare
+    assert spare is not None and spare.alive
+    folder = tmp_path / "job"
+    (folder / "below").mkdir(parents=True)
+    shutil.copy(SCENE, folder / "below" / "scene.blend")
+    runner = pool.get("blender", "ahead", folder)
+    assert runner is spare and pool._spare is None
+    described = runner.request("describe", {"blend": "/job/below/scene.blend"})
+    assert described["contract"]["runtime"] == "blender"
+    shutil.copy(SCENE, folder / "later.blend")
+    assert pool.get("blender", "ahead", folder) is runner
+    assert runner.request("describe", {"blend": "/job/later.blend"})["contract"]["runtime"] == "blender"
+    pool.rest()
+    other = pool.get("blender", "another", tmp_path)
+    assert other is not runner
