@@ -7,7 +7,7 @@ RUN := .venv/bin/python -m
 WORKERS ?= 2
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint types unit bench docs pins clean help
+.PHONY: setup demo test lint types unit slow bench docs pins clean help
 
 setup: ## make .venv with everything in it (the default)
 	@sh scripts/setup.sh
@@ -15,7 +15,7 @@ setup: ## make .venv with everything in it (the default)
 demo: setup ## the whole story on this machine: render, infer, catch a cheat, settle, prove again
 	@.venv/bin/kilnet demo
 
-test: lint types unit ## everything that must hold
+test: lint types unit ## what must hold, in under ten minutes; `make slow` has the rest
 
 lint: setup ## style, import rules
 	$(RUN) ruff check .
@@ -26,7 +26,10 @@ types: setup ## mypy --strict
 	$(RUN) mypy
 
 unit: setup ## the tests alone
-	@sh scripts/test.sh $(WORKERS)
+	@sh scripts/test.sh $(WORKERS) -m "not slow"
+
+slow: setup ## the long tests: real scenes, every cheat on a real stack, kill -9 of every part, contract mutants
+	@sh scripts/test.sh 1 -m slow
 
 bench: setup ## measured ratios against plain Blender and plain ONNX Runtime
 	@$(RUN) tests.bench

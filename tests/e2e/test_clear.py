@@ -35,9 +35,7 @@ def test_a_scene_without_a_camera(kilnet: Kilnet, tmp_path: Path) -> None:
 def test_a_file_saved_by_a_newer_blender(kilnet: Kilnet, tmp_path: Path) -> None:
     """The header names Blender 9.9: refused with both versions, not rendered as far as it goes."""
     plain = resaved(SAMPLES / "still.blend", tmp_path / "plain.blend", {})
-    import zstandard
-
-    data = zstandard.ZstdDecompressor().decompress(plain.read_bytes(), max_output_size=1 << 28)
+    data = plain.read_bytes()
     assert data[:7] == b"BLENDER" and data.count(b"v0502", 0, 24) == 1
     newer = tmp_path / "newer.blend"
     newer.write_bytes(data[:24].replace(b"v0502", b"v0909") + data[24:])

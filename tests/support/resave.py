@@ -20,6 +20,6 @@ for name, value in json.loads(sys.argv[3]).items():
     for part in path:
         target = getattr(target, part)
     setattr(target, last, value)
-bpy.ops.wm.save_as_mainfile(filepath=sys.argv[2], compress=True)
+bpy.ops.wm.save_as_mainfile(filepath=sys.argv[2], compress=False)
 sys.stdout.flush()
 os._exit(0)
