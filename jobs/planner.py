@@ -62,10 +62,14 @@ class PlanPolicy(BaseModel):
     """Pixels; below that a tile is not cut further in space."""
     max_tile_bytes: int = 256 << 20
 
-    def seconds(self, total: float, cell_seconds: float) -> float:
-        """How long a tile should take so that all goals are met, the audit's first."""
+    def seconds(self, total: float, cell_seconds: float, audit_fixed: float = 0) -> float:
+        """How long a tile should take so that all goals are met, the audit's first.
+
+        `audit_fixed` is what the auditor spends however many tiles there are (preparing each frame once); it may take
+        up to half of what the audit may cost."""
         wanted = total / (self.nodes * self.tiles_per_node)
-        audited = self.probes * cell_seconds / self.audit_share
+        budget = self.audit_share * total
+        audited = self.probes * cell_seconds * total / max(budget - audit_fixed, budget / 2)
         return min(self.max_tile_seconds, max(wanted, audited, self.min_tile_seconds))
 
 
@@ -107,7 +111,7 @@ def plan_render(
     """
     window = contract.rect
     frame_seconds = cost.frame_seconds(window.area, contract.samples)
-    target = policy.seconds(frame_seconds * len(frames), cost.cell_seconds)
+    target = policy.seconds(frame_seconds * len(frames), cost.cell_seconds, cost.sync_seconds * len(frames))
     frame_bytes = contract.result_bytes(window)
     full = (0, contract.samples)
     if contract.lane is Lane.WHOLE:
