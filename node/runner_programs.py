@@ -101,7 +101,10 @@ def _blender_program(settings: RunnerSettings, threads: int) -> _Program:
 def _onnx_program(settings: RunnerSettings, threads: int) -> _Program:
     runtime, inside = find_runtime(), "/runner/node/runners/onnx"
     provider, index = onnx_provider(settings.device)
-    arguments = ("--provider", provider, "--device", str(index), "--threads", str(threads))
+    arguments: tuple[str, ...] = ("--provider", provider, "--device", str(index), "--threads", str(threads))
+    if threads >= len(os.sched_getaffinity(0)) > 1:
+        # The operator gave this node the whole machine: threads that wait spin, which changes no bit.
+        arguments += ("--spin",)
     # Its model check lives in jobs, which it looks for three folders above itself.
     binds = (Bind(_RUNNERS / "onnx", inside), Bind(Path(jobs.__file__).resolve().parent, "/runner/jobs"))
     return (*runtime.command, inside, *arguments), (*runtime.binds, *binds)
