@@ -28,6 +28,7 @@ __all__ = ["BLENDER", "ONNX", "RunnerSettings", "choose_launcher", "installed_ru
 
 BLENDER, ONNX = "blender", "onnxruntime"
 _RUNNERS = Path(node.__file__).resolve().parent / "runners"
+_MODEL_CHECK = ("__init__.py", "errors.py", "model_check.py", "model_graph.py")
 _PROVIDERS = {
     "CPU": "CPUExecutionProvider",
     "CUDA": "CUDAExecutionProvider",
@@ -84,6 +85,8 @@ def runner_spec(settings: RunnerSettings, runtime: str, *, scratch: Path, folder
         scratch=scratch,
         assets=folder,
         devices=_device_files(settings.device),
+        # A sum must not depend on how many cores a machine has.
+        environment={"OPENBLAS_NUM_THREADS": "1"} if runtime == ONNX else {},
         limits=Limits(memory_bytes=settings.memory_bytes, scratch_bytes=settings.scratch_bytes),
     )
 
@@ -105,9 +108,10 @@ def _onnx_program(settings: RunnerSettings, threads: int) -> _Program:
     if threads >= len(os.sched_getaffinity(0)) > 1:
         # The operator gave this node the whole machine: threads that wait spin, which changes no bit.
         arguments += ("--spin",)
-    # Its model check lives in jobs, which it looks for three folders above itself.
-    binds = (Bind(_RUNNERS / "onnx", inside), Bind(Path(jobs.__file__).resolve().parent, "/runner/jobs"))
-    return (*runtime.command, inside, *arguments), (*runtime.binds, *binds)
+    # Of jobs it sees what checks a model and no more; it looks for it three folders above itself.
+    folder = Path(jobs.__file__).resolve().parent
+    checks = (Bind(folder / name, f"/runner/jobs/{name}") for name in _MODEL_CHECK)
+    return (*runtime.command, inside, *arguments), (*runtime.binds, Bind(_RUNNERS / "onnx", inside), *checks)
 
 
 def onnx_provider(device: str) -> tuple[str, int]:

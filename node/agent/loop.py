@@ -99,7 +99,6 @@ class WorkLoop(threading.Thread):
         self._sealer = ThreadPoolExecutor(1, thread_name_prefix=f"seal-{kinds[0]}")
         self._slots = threading.Semaphore(_SEALING)
         self._claimed = threading.Event()
-        self._abandoned = threading.Event()
         self._blender = any(found.runtime == BLENDER for found in shared.runtimes)
 
     def run(self) -> None:

@@ -21,7 +21,6 @@ from node.runner_process.errors import (
 )
 from node.runner_process.process import RunnerProcess, Usage
 from node.runner_process.scratch import open_result, plain_name, read_result
-from node.runner_process.specs import blender_runner_spec, onnx_runner_spec
 
 __all__ = [
     "RunnerCancelled",
@@ -35,8 +34,6 @@ __all__ = [
     "RunnerProcess",
     "RunnerProtocolError",
     "Usage",
-    "blender_runner_spec",
-    "onnx_runner_spec",
     "open_result",
     "plain_name",
     "read_result",

@@ -20,10 +20,10 @@ from node.runner_process import (
     RunnerFailure,
     RunnerOutOfMemory,
     RunnerProcess,
-    onnx_runner_spec,
     read_result,
 )
-from node.sandbox import GIB, MIB, Limits, sandbox_available
+from node.runner_programs import ONNX, RunnerSettings, runner_spec
+from node.sandbox import GIB, MIB, sandbox_available
 from samples.models.build import build_batch, find_model, read_text
 from samples.models.cheaper import float16_weights, int8_weights, pruned_weights
 
@@ -34,12 +34,12 @@ ITEMS = 10
 class Bench:
     """A runner with its two folders."""
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, memory_bytes: int) -> None:
         self.assets, self.scratch = folder / "assets", folder / "scratch"
         for path in (self.assets, self.scratch):
             path.mkdir()
-        self._spec = onnx_runner_spec(scratch=self.scratch, assets=self.assets, threads=2, limits=limits)
-        self.runner = RunnerProcess(self._spec)
+        settings = RunnerSettings(threads=2, memory_bytes=memory_bytes)
+        self.runner = RunnerProcess(runner_spec(settings, ONNX, scratch=self.scratch, folder=self.assets))
         self.runner.start()
 
     def ask(self, op: str, **payload: object) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, _works: None) -> Iterator[t
         model = find_model()
     except FileNotFoundError as error:
         pytest.skip(str(error))
-    bench = Bench(tmp_path_factory.mktemp("sample"), Limits(memory_bytes=2 * GIB))
+    bench = Bench(tmp_path_factory.mktemp("sample"), 2 * GIB)
     shutil.copyfile(model, bench.assets / "model.onnx")
     items, _ = build_batch(ITEMS)
     np.savez(bench.assets / "a.npz", x=items[:6])
@@ -239,7 +239,7 @@ def model_of(
 
 @pytest.fixture
 def bench(tmp_path: Path, _works: None) -> Iterator[Bench]:
-    made = Bench(tmp_path, Limits(memory_bytes=512 * MIB))
+    made = Bench(tmp_path, 512 * MIB)
     yield made
     made.runner.stop(grace=0)
 
