@@ -18,7 +18,6 @@ from celery.signals import worker_process_init
 from contracts.errors import ChainError
 from coordinator.admission import admit as admit_job
 from coordinator.admission import deadlines as end_overdue
-from coordinator.blobs import BlobStore, sweep
 from coordinator.config import CONFIG_VARIABLE, Settings
 from coordinator.judging import draw as draw_cells
 from coordinator.judging import judge as judge_lease
@@ -39,7 +38,6 @@ __all__ = ["app"]
 _LOG = structlog.get_logger(__name__)
 _REAP_SECONDS = 2.0
 _RESEND_SECONDS = 5.0
-_SWEEP_SECONDS = 600.0
 _EXPIRES = 30.0
 """A beat's message that nobody took by then is dropped: the next ones say the same."""
 
@@ -103,7 +101,6 @@ app.conf.beat_schedule = {
     "deadlines": _beat("deadlines", _REAP_SECONDS),
     "resend": _beat("resend", _RESEND_SECONDS),
     "close_epoch": _beat("close_epoch", _settings().epoch_seconds if CONFIG_VARIABLE in os.environ else 60.0),
-    "sweep_blobs": _beat("sweep_blobs", _SWEEP_SECONDS),
 }
 
 
@@ -176,12 +173,6 @@ def resend() -> None:
         # Dropped where it still waits when the next one is sent: what is slow must not pile up.
         hint(task, *args, expires=2 * _RESEND_SECONDS)
     _on_chain(reconcile)
-
-
-@_task("sweep_blobs")
-def sweep_blobs() -> None:
-    """Remove files that nobody needs any more."""
-    sweep(_database(), BlobStore.of(_settings()), _settings())
 
 
 def _on_chain(step: Any, *args: str) -> Any:
