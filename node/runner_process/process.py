@@ -206,6 +206,9 @@ class RunnerProcess:
     def _write(self, data: bytes, watch: Watch) -> None:
         assert self._process and self._process.stdin
         left = memoryview(data)
+        if not self.alive:
+            # The sandbox has ended; what was inside may live for a moment longer, and even answer.
+            raise self._ended()
         try:
             descriptor = self._process.stdin.fileno()
             while left:
