@@ -1,6 +1,6 @@
 """What calibration found out about a pair of numerics classes: the limits of the tolerant lane, read from JSON.
 
-The shipped files lie in verification/calibration_data/, an operator's own in the folder that Settings.calibration names;
+The shipped files lie in verification/calibration_data/, an operator's own in the folder of Settings.calibration;
 `kilnet calibrate` writes both. A pair that is in neither was never calibrated: its limits are None, and nobody guesses.
 """
 
@@ -64,7 +64,7 @@ def _read(file: Path, _changed: int) -> tuple[Limits, ...]:
 
 
 def limits_for(worker_class: str, auditor_class: str, kind: str, *, folder: Path | None = None) -> Limits | None:
-    """The limits of a pair of classes (in either direction) for `render` or `infer`; None where it was never calibrated.
+    """The limits of a pair of classes (either way round) for `render` or `infer`; None where it was never calibrated.
 
     The operator's own `folder` goes before what is shipped. Raises BadInput for a file that is not a calibration."""
     pair = {worker_class, auditor_class}
