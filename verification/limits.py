@@ -16,16 +16,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from jobs.errors import BadInput
 from jobs.spec import explain
 
-__all__ = ["SHIPPED", "Limits", "limits_for", "read_limits"]
+__all__ = ["ADVERSARIES", "SHIPPED", "Limits", "limits_for", "read_limits"]
 
+ADVERSARIES = "adversaries.json"
+"""Beside the shipped calibrations: what `make adversaries` measured. It holds no limits."""
 SHIPPED = Path(__file__).resolve().parent / "calibration_data"
 
 
 class Limits(BaseModel):
     """Where the tolerant lane accepts and refuses for one pair of classes; between the two it escalates.
 
-    The measure is, for `render`, the share of challenged pixels that differ by more than `pixel_difference` of
-    max(1, |value|); for `infer`, the relative root mean square deviation of the fingerprint."""
+    `render`: a pixel is off where any channel differs by more than `pixel_difference` of max(`pixel_floor`,
+    |recomputed value|); the measure is the share of a tile's challenged pixels that are off. `infer`: the measure is
+    the root mean square deviation of the fingerprint relative to that of the recomputed one, and, with limits of its
+    own, that of the outputs (of outputs that are not floats: the share of values that differ)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,14 +40,18 @@ class Limits(BaseModel):
     """Up to here as between honest machines."""
     reject: float = Field(gt=0)
     """Beyond here refused."""
+    accept_output: float = Field(default=0.0, ge=0)
+    reject_output: float = Field(default=0.0, ge=0)
     pixel_difference: float = Field(default=1e-3, gt=0)
+    pixel_floor: float = Field(default=1.0, gt=0)
     evidence: dict[str, Any] = Field(default_factory=dict)
     """Honest and cheat quantiles, their gap, n, date, and the command that measured them."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Limits:
-        if self.accept > self.reject:
-            raise ValueError(f"accept {self.accept:g} lies above reject {self.reject:g}")
+        for accept, reject in ((self.accept, self.reject), (self.accept_output, self.reject_output)):
+            if accept > reject:
+                raise ValueError(f"accept {accept:g} lies above reject {reject:g}")
         return self
 
 
@@ -72,6 +80,8 @@ def limits_for(worker_class: str, auditor_class: str, kind: str, *, folder: Path
         if place is None or not place.is_dir():
             continue
         for file in sorted(place.glob("*.json")):
+            if file.name == ADVERSARIES:
+                continue
             for limits in _read(file, file.stat().st_mtime_ns):
                 if limits.kind == kind and {limits.worker_class, limits.auditor_class} == pair:
                     return limits

@@ -17,6 +17,11 @@ from jobs.tiles import InferTile, RenderTile
 from jobs.typed_data import Domain, order_message, receipt_message, recover, sign, signing_digest
 from tests.unit.strategies import infer_contract, infer_tiles, render_contract, render_tiles
 from verification import challenge, commitment, compare, gate, merkle, policy, receipts
+from verification.limits import Limits
+
+PAIR = {"worker_class": "a", "auditor_class": "b"}
+RENDER_LIMITS = Limits(**PAIR, kind="render", accept=0.02, reject=0.1)
+INFER_LIMITS = Limits(**PAIR, kind="infer", accept=1e-5, reject=1e-4, accept_output=1e-5, reject_output=1e-4)
 
 CASES = st.one_of(render_tiles(), infer_tiles())
 Case = tuple[RenderContract, RenderTile] | tuple[InferContract, InferTile]
@@ -121,7 +126,7 @@ def test_the_tolerant_lane_goes_by_the_share_of_pixels(share: float, verdict: Ve
     cells = range(tile.cell_count())
     a = {i: commitment.cell_bytes(contract, tile, claimed.tobytes(), i) for i in cells}
     b = {i: commitment.cell_bytes(contract, tile, honest.tobytes(), i) for i in cells}
-    assert compare.compare_cells(contract, tile, Lane.TOLERANT, a, b).verdict is verdict
+    assert compare.compare_cells(contract, tile, Lane.TOLERANT, a, b, RENDER_LIMITS).verdict is verdict
 
 
 @pytest.mark.parametrize(
@@ -134,7 +139,20 @@ def test_the_tolerant_lane_for_inference_goes_by_the_fingerprint(noise: float, v
     claimed = (honest * (1 + noise * rng.choice([-1.0, 1.0], honest.shape))).astype(np.float32)
     a = {i: claimed[i].tobytes() for i in range(4)}
     b = {i: honest[i].tobytes() for i in range(4)}
-    assert compare.compare_cells(contract, tile, Lane.TOLERANT, a, b).verdict is verdict
+    assert compare.compare_cells(contract, tile, Lane.TOLERANT, a, b, INFER_LIMITS).verdict is verdict
+
+
+def test_forged_outputs_under_a_true_fingerprint_are_refused_in_the_tolerant_lane() -> None:
+    """Noise of 1e-3 on the outputs alone; and without limits nothing but equal bits is accepted or refused."""
+    contract, tile = infer_contract(), InferTile(first=0, count=2)
+    honest = np.random.default_rng(4).random((2, 26), np.float32) + 1
+    claimed = honest.copy()
+    claimed[1, :10] *= 1 + 1e-3 * np.random.default_rng(5).choice([-1.0, 1.0], 10).astype(np.float32)
+    a, b = ({i: rows[i].tobytes() for i in range(2)} for rows in (claimed, honest))
+    answer = compare.compare_cells(contract, tile, Lane.TOLERANT, a, b, INFER_LIMITS)
+    assert answer.verdict is Verdict.REJECT and "outputs of item 1" in answer.reason
+    assert compare.compare_cells(contract, tile, Lane.TOLERANT, a, b).verdict is Verdict.ESCALATE
+    assert compare.compare_cells(contract, tile, Lane.TOLERANT, b, dict(b)).verdict is Verdict.ACCEPT
 
 
 def test_nan_and_infinity_in_a_claim_are_a_difference_not_an_exception() -> None:
