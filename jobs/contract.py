@@ -14,10 +14,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.geometry import Rect
 
-__all__ = ["CELL_SIDE", "Contract", "InferContract", "Lane", "RenderContract", "TensorSpec", "contract_digest"]
+__all__ = [
+    "CELL_SIDE",
+    "RASTER",
+    "Contract",
+    "InferContract",
+    "Lane",
+    "RenderContract",
+    "TensorSpec",
+    "contract_digest",
+]
 
 CELL_SIDE = 8
 """Side of a render cell in pixels: small blocks with all samples see every sample-skipping cheat at the first probe."""
+
+
+RASTER = "blender-raster"
+"""Blender's raster engines as a runtime: their numerics class is the graphics driver's, not that of Cycles."""
 
 
 class Lane(StrEnum):
@@ -28,7 +41,11 @@ class Lane(StrEnum):
     TOLERANT = "tolerant"
     """Share of differing pixels, across numerics classes."""
     WHOLE = "whole"
-    """The whole tile again (path guiding, EEVEE, Freestyle): replays only as what it was rendered as."""
+    """The whole tile again (path guiding, EEVEE, Freestyle): replays only as what it was rendered as. Bits within one
+    class; across classes means and noise levels."""
+    PERCEPTUAL = "perceptual"
+    """What does not even repeat (Workbench, EEVEE on drivers that vary, image generators in half precision): two
+    unrelated workers and the reference frame, by perceptual hash and structure. A weak proof, and the quote says so."""
 
 
 class _Model(BaseModel):
@@ -61,7 +78,21 @@ class RenderContract(_Model):
     """Whether sample ranges of a tile may be rendered apart and merged."""
     views: tuple[str, ...] = ()
     lane: Lane = Lane.EXACT
+    """Where worker and auditor are of one class that repeats itself; other pairs get what verification.lanes says."""
+    path_guiding: bool = False
+    """Noise that is learned from neighbouring pixels: across classes only its mean and its level can be compared."""
     overrides: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def in_cells(self) -> bool:
+        """Whether a cell alone comes out as it does within its tile; else only whole frames are worked on."""
+        return self.lane in (Lane.EXACT, Lane.TOLERANT)
+
+    @property
+    def class_runtime(self) -> str:
+        """The runtime under which a worker registers the class that decides these bits: the raster engines (EEVEE,
+        Workbench) draw through the graphics driver and have one of their own."""
+        return self.runtime if self.engine == "CYCLES" else RASTER
 
     @property
     def rect(self) -> Rect:
@@ -99,6 +130,16 @@ class InferContract(_Model):
     item_bytes: int = Field(gt=0, le=1 << 30)
     lane: Lane = Lane.EXACT
     extra: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def in_cells(self) -> bool:
+        """Items come out alone as they do in company."""
+        return True
+
+    @property
+    def class_runtime(self) -> str:
+        """The runtime under which a worker registers the class that decides these bits."""
+        return self.runtime
 
 
 Contract = Annotated[RenderContract | InferContract, Field(discriminator="runtime")]

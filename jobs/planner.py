@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from jobs.contract import CELL_SIDE, InferContract, Lane, RenderContract
+from jobs.contract import CELL_SIDE, InferContract, RenderContract
 from jobs.tiles import InferTile, RenderTile
 
 __all__ = ["InferCost", "PlanPolicy", "RenderCost", "plan_infer", "plan_render", "tile_seconds"]
@@ -106,15 +106,15 @@ def plan_render(
 
     Frames are cut in space (nearly square tiles), then, where space cannot be cut enough or the client asks for it
     with `sample_ranges`, in sample ranges. `tiles` replaces the number of rectangles that the cost would suggest.
-    Frames that are shorter than a tile should be are leased in runs. The lane `whole` is never cut: EEVEE, path
-    guiding and Freestyle render another picture in pieces.
+    Frames that are shorter than a tile should be are leased in runs. What does not replay in cells is never cut:
+    EEVEE, Workbench, path guiding and Freestyle render another picture in pieces.
     """
     window = contract.rect
     frame_seconds = cost.frame_seconds(window.area, contract.samples)
     target = policy.seconds(frame_seconds * len(frames), cost.cell_seconds, cost.sync_seconds * len(frames))
     frame_bytes = contract.result_bytes(window)
     full = (0, contract.samples)
-    if contract.lane is Lane.WHOLE:
+    if not contract.in_cells:
         return [RenderTile(frames=(frame,), rect=window, samples=full) for frame in frames]
     by_bytes = math.ceil(frame_bytes / policy.max_tile_bytes)
     # A cut frame is prepared by every node that gets a piece: cut only what is long beside its preparation.

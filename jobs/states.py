@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-__all__ = ["JOB_FINAL", "JobKind", "JobState", "LeaseState", "Verdict", "WorkKind", "WorkState"]
+__all__ = [
+    "JOB_FINAL", "AuditPurpose", "JobKind", "JobState", "LeaseState", "StrikeKind", "StrikeState", "Verdict", "WorkKind",
+    "WorkState",
+]  # fmt: skip
 
 
 class JobKind(StrEnum):
@@ -48,7 +51,7 @@ class WorkKind(StrEnum):
     TILE = "tile"
     """Anybody: render or infer one tile."""
     AUDIT = "audit"
-    """Trusted (later also strangers): redo the challenged cells of one tile, blind."""
+    """Trusted workers, or a stranger who was drawn: redo the challenged cells of one tile, blind."""
     REPRODUCE = "reproduce"
     """Trusted: do a tile on which a node crashed or hung, to learn whether the scene is at fault."""
     ASSEMBLE = "assemble"
@@ -91,3 +94,45 @@ class Verdict(StrEnum):
     REJECT = "reject"
     ESCALATE = "escalate"
     """Neither: a second auditor decides, and meanwhile nobody is blamed."""
+
+
+class AuditPurpose(StrEnum):
+    """Why cells are redone; an auditor is never told."""
+
+    FIRST = "first"
+    """The challenge of an uploaded tile."""
+    SECOND = "second"
+    """After an audit that could not tell."""
+    RECHECK = "recheck"
+    """A trusted worker redoes what a stranger has audited, accepts as well as refusals."""
+    CONFIRM = "confirm"
+    """A second auditor of the same class redoes refused cells: before that a refusal is no part of a pattern."""
+    GOLDEN = "golden"
+    """Cells whose right answer is known: it is the auditor who is tested."""
+
+
+class StrikeKind(StrEnum):
+    """What counts against a worker."""
+
+    CELLS = "cells"
+    """Challenged cells came out differently."""
+    MALFORMED = "malformed"
+    """An upload that cannot be unpacked to the result that the lease asks for."""
+    TWO_COMMITMENTS = "two_commitments"
+    """Two roots signed for one fencing token."""
+    UPLOAD_MISMATCH = "upload_mismatch"
+    """Delivered bytes that do not have the signed root."""
+    GOLDEN = "golden"
+    """As an auditor: a wrong answer where the right one was known."""
+    RECHECK = "recheck"
+    """As an auditor: a verdict that a trusted worker's recomputation contradicts."""
+
+
+class StrikeState(StrEnum):
+    OPEN = "open"
+    """A second auditor of the same class is asked."""
+    ALONE = "alone"
+    """No second auditor of the class: it stands on one audit, and is never slashed for."""
+    CONFIRMED = "confirmed"
+    OVERTURNED = "overturned"
+    """The second auditor agreed with the worker: the first was wrong, and nothing counts."""

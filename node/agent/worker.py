@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
-from jobs.contract import Lane, RenderContract
+from jobs.contract import RenderContract
 from jobs.tiles import InferTile, RenderTile
 from node.agent.inputs import input_shards
 from node.agent.work import Work, WorkFailed
@@ -72,7 +72,7 @@ class Worker:
     def render_cells(self, work: Work, tile: RenderTile, cells: list[int]) -> bytearray:
         """Each cell's (channels, height, width) float32."""
         contract = work.render_contract()
-        if contract.lane is Lane.WHOLE:  # a cell alone would be another picture
+        if not contract.in_cells:  # a cell alone would be another picture
             return self._cut_cells(work, contract, tile, cells)
         runner = self.runner(BLENDER, work)
         data, at = bytearray(cells_length(contract, tile, cells)), 0
