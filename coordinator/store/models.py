@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 __all__ = [
-    "Account", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease", "Node",
+    "Account", "ApiKey", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease", "Node",
     "Output", "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Work",
 ]  # fmt: skip
 
@@ -67,6 +67,25 @@ class SignInSession(Base):
     """SHA-256 of the bearer token: a copy of the table opens no door."""
     address: Mapped[str] = mapped_column(ForeignKey("accounts.address"))
     expires_at: Mapped[float] = mapped_column(index=True)
+    api_key: Mapped[str | None] = mapped_column(String(24), index=True)
+    """Set where a key opened the session: it ends with the key, and can do no more than it."""
+
+
+class ApiKey(Base):
+    """What a program or a page uses in an account's name, without its wallet."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(24), primary_key=True)
+    owner: Mapped[str] = mapped_column(ForeignKey("accounts.address"), index=True)
+    name: Mapped[str] = mapped_column(String(100))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    """SHA-256 of the key: a copy of the table opens no door."""
+    spend_limit: Mapped[int | None] = mapped_column(Amount)
+    """Units of KILN that all jobs ordered with it may cost together; None: no limit of its own."""
+    calls_per_second: Mapped[float]
+    created_at: Mapped[float]
+    revoked_at: Mapped[float | None]
 
 
 class Setting(Base):
@@ -137,6 +156,8 @@ class Job(Base):
     quote: Mapped[dict[str, Any] | None]
     order: Mapped[dict[str, Any] | None]
     """jobs.wire.AcceptJob."""
+    api_key: Mapped[str | None] = mapped_column(String(24), index=True)
+    """With which key it was ordered: what it costs counts towards that key's limit."""
     frames: Mapped[list[Any] | None]
     cap: Mapped[int | None] = mapped_column(Amount)
     price: Mapped[int | None] = mapped_column(Amount)
