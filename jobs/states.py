@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 __all__ = [
-    "JOB_FINAL", "AuditPurpose", "JobKind", "JobState", "LeaseState", "StrikeKind", "StrikeState", "Verdict", "WorkKind",
-    "WorkState",
+    "JOB_FINAL", "AuditPurpose", "JobKind", "JobState", "LeaseState", "StrikeKind", "StrikeState", "Verdict",
+    "WorkKind", "WorkState",
 ]  # fmt: skip
 
 
