@@ -17,11 +17,11 @@ from jobs.states import JobKind, JobState, Verdict, WorkKind
 from jobs.tiles import Tile
 
 __all__ = [
-    "PROTOCOL", "AcceptJob", "AccountView", "AuditCells", "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest",
-    "Commit", "Committed", "Complete", "Completed", "CreateJob", "Error", "Fail", "Heartbeat", "HeartbeatReply", "Info",
-    "JobView", "LeaseOffer", "Login", "NodeView", "Nonce", "NonceRequest", "OutputView", "PermitSignature",
-    "Quote", "ReceiptView", "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session",
-    "SettlementView", "TileView", "Units",
+    "PROTOCOL", "AcceptJob", "AccountView", "ApiKeyCreated", "ApiKeyView", "AuditCells", "BlobQuery", "BlobsMissing",
+    "ChainInfo", "ClaimRequest", "Commit", "Committed", "Complete", "Completed", "CreateApiKey", "CreateJob", "Error",
+    "Fail", "Heartbeat", "HeartbeatReply", "Info", "JobView", "LeaseOffer", "Login", "NodeView", "Nonce",
+    "NonceRequest", "OutputView", "PageCode", "PermitSignature", "Quote", "ReceiptView", "RegisterNode", "Rejection",
+    "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "TileView", "Units",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -109,6 +109,39 @@ class AccountView(_Wire):
     balance: Units
     permit_nonce: int
     """What its next EIP-2612 permit must name."""
+
+
+class CreateApiKey(_Wire):
+    """A key to act as this account without its wallet."""
+
+    name: str = Field(min_length=1, max_length=100)
+    spend_limit: Units | None
+    """What all jobs ordered with it may cost together; None: no limit of its own."""
+    calls_per_second: float = Field(default=20, gt=0, le=300)
+
+
+class ApiKeyView(_Wire):
+    id: str
+    name: str
+    spend_limit: Units | None
+    spent: Units
+    """Of ended jobs what they cost, of others their cap."""
+    calls_per_second: float
+    created_at: float
+    revoked_at: float | None
+
+
+class ApiKeyCreated(_Wire):
+    key: str
+    """Shown this once; kept as a hash only."""
+    info: ApiKeyView
+
+
+class PageCode(_Wire):
+    """Opens the page in this account's name, once, until `expires_at`."""
+
+    code: str
+    expires_at: float
 
 
 class BlobQuery(_Wire):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from eth_utils.address import to_checksum_address
 from sqlalchemy.orm import Session
 
+from coordinator.auth import charge
 from coordinator.config import Settings
 from coordinator.errors import Conflict, NotFound, Unprocessable
 from coordinator.states import change_job, lock_job
@@ -29,17 +30,29 @@ def own_job(session: Session, owner: str, job_id: str) -> Job:
     return job
 
 
-def accept(db: Database, settings: Settings, domain: Domain, *, owner: str, job_id: str, body: AcceptJob) -> None:
-    """Take the order for a quoted job: OPENING. The same order again changes nothing.
+def accept(
+    db: Database,
+    settings: Settings,
+    domain: Domain,
+    *,
+    owner: str,
+    job_id: str,
+    body: AcceptJob,
+    api_key: str | None = None,
+) -> None:
+    """Take the order for a quoted job: OPENING. The same order again changes nothing. It counts towards the limit of
+    `api_key`, the key it came by.
 
     Raises NotFound; Conflict `quote_lapsed`, `not_quoted`; Unprocessable `wrong_cap`, `wrong_deadline`,
-    `bad_signature`."""
+    `bad_signature`; Forbidden `spend_limit`."""
     del settings
     owner = to_checksum_address(owner)
-    db.transact(lambda session: _accept(session, domain, owner, job_id, body, db.now()))
+    db.transact(lambda session: _accept(session, domain, owner, job_id, body, api_key, db.now()))
 
 
-def _accept(session: Session, domain: Domain, owner: str, job_id: str, body: AcceptJob, now: float) -> None:
+def _accept(
+    session: Session, domain: Domain, owner: str, job_id: str, body: AcceptJob, api_key: str | None, now: float
+) -> None:
     job = own_job(session, owner, job_id)
     order = body.model_dump(mode="json")
     if job.state in _ORDERED and job.order is not None and job.order["order_signature"] == body.order_signature:
@@ -65,7 +78,10 @@ def _accept(session: Session, domain: Domain, owner: str, job_id: str, body: Acc
         )
     if body.permit is not None and body.permit.value < body.cap:
         raise Unprocessable(f"permit.value: {body.permit.value} does not cover the cap {body.cap}", code="wrong_cap")
+    if api_key is not None:
+        charge(session, api_key, body.cap)
     change_job(
-        session, job, JobState.OPENING, order=order, cap=body.cap, deadline=float(body.deadline), accepted_at=now
-    )
+        session, job, JobState.OPENING, order=order, cap=body.cap, deadline=float(body.deadline), accepted_at=now,
+        api_key=api_key,
+    )  # fmt: skip
     hint_after_commit(session, "open", job.id)

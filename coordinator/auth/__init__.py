@@ -1,5 +1,21 @@
-"""Who is calling: sign-in by a signed text (EIP-191), and the sessions that follow."""
+"""Who is calling: sign-in by a signed text (EIP-191), the sessions that follow, and API keys."""
 
-from coordinator.auth.sign_in import Caller, forget_expired, issue_nonce, login, who
+from coordinator.auth.api_keys import charge, create_key, key_views, revoke_key
+from coordinator.auth.sign_in import (
+    Caller,
+    KeyUse,
+    PageSession,
+    forget_expired,
+    issue_nonce,
+    issue_page_code,
+    login,
+    open_with_code,
+    open_with_key,
+    sign_out,
+    who,
+)
 
-__all__ = ["Caller", "forget_expired", "issue_nonce", "login", "who"]
+__all__ = [
+    "Caller", "KeyUse", "PageSession", "charge", "create_key", "forget_expired", "issue_nonce", "issue_page_code",
+    "key_views", "login", "open_with_code", "open_with_key", "revoke_key", "sign_out", "who",
+]  # fmt: skip

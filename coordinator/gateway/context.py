@@ -8,6 +8,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from typing import Annotated, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 import structlog
@@ -17,17 +18,21 @@ from coordinator import settlement
 from coordinator.auth import Caller, who
 from coordinator.blobs import BlobStore
 from coordinator.config import Settings
-from coordinator.errors import NotSignedIn
+from coordinator.errors import Forbidden, NotSignedIn
 from coordinator.events import Hints
-from coordinator.gateway.limits import ACCOUNT, GUEST, SIGN_IN, Limiter
+from coordinator.gateway.limits import ACCOUNT, GUEST, SIGN_IN, Limiter, Rate
 from coordinator.gateway.metrics import Metrics
 from coordinator.store.database import Database
 from jobs.wire import ChainInfo
 
-__all__ = ["Context", "Gateway", "Guest", "SignedIn", "in_thread"]
+__all__ = ["COOKIE", "Context", "Gateway", "Guest", "SignedIn", "WithWallet", "in_thread", "same_origin"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+COOKIE = "kilnet"
+"""Name of the page's session cookie: not readable by scripts, not sent from other sites."""
+_READING = ("GET", "HEAD")
+_KEY_BURST_SECONDS = 10.0
 _SESSION_SECONDS = 10.0
 """A session is looked up again after this long."""
 _SESSIONS = 10_000
@@ -81,6 +86,10 @@ class Gateway:
             self._sessions.popitem(last=False)
         return caller
 
+    def forget(self, token: str) -> None:
+        """A session that has ended is not remembered any longer."""
+        self._sessions.pop(token, None)
+
     async def chain(self) -> ChainInfo | None:
         """The chain, as it was a few seconds ago; None where it does not answer in time."""
         info, until = self._chain
@@ -118,15 +127,39 @@ async def _guest(request: Request, gateway: Context) -> None:
     await gateway.limiter.take(GUEST, network_address(request))
 
 
+def same_origin(request: Request) -> bool:
+    """Whether a call of a browser was made by our own page: a cookie comes along with calls of others too."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site != "same-origin":
+        return False
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+
+
+def _token(request: Request) -> str:
+    """The bearer token, else that of the page's cookie. Raises NotSignedIn, Forbidden."""
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        scheme, _, token = authorization.partition(" ")
+        token = token if scheme.lower() == "bearer" else ""
+    else:
+        token = request.cookies.get(COOKIE, "")
+        if token and request.method not in _READING and not same_origin(request):
+            raise Forbidden("this call did not come from the page itself; open the page and try there")
+    if not token or len(token) > 100:
+        raise NotSignedIn
+    return token
+
+
 async def _signed_in(request: Request, gateway: Context) -> Caller:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
     try:
-        if scheme.lower() != "bearer" or len(token) > 100:
-            raise NotSignedIn
-        caller = await gateway.caller(token)
+        caller = await gateway.caller(_token(request))
     except NotSignedIn:
         await gateway.limiter.take(SIGN_IN, network_address(request))
         raise
+    if caller.key is not None:
+        quota = caller.key.calls_per_second
+        await gateway.limiter.take(Rate("key", quota, max(1.0, quota * _KEY_BURST_SECONDS)), caller.key.id)
     if not caller.trusted:
         await gateway.limiter.take(ACCOUNT, caller.address)
     return caller
@@ -134,3 +167,13 @@ async def _signed_in(request: Request, gateway: Context) -> Caller:
 
 Guest = Depends(_guest)
 SignedIn = Annotated[Caller, Depends(_signed_in)]
+
+
+def _with_wallet(caller: SignedIn) -> Caller:
+    if caller.key is not None:
+        raise Forbidden("an API key may not do this; sign in with the wallet of the account", code="wallet_needed")
+    return caller
+
+
+WithWallet = Annotated[Caller, Depends(_with_wallet)]
+"""Signed in, and not by an API key."""

@@ -73,7 +73,10 @@ def accept(
     gateway: Context, caller: SignedIn, job_id: JobId, body: Annotated[AcceptJob, from_caller(AcceptJob, MEBIBYTE)]
 ) -> Response:
     domain = settlement.domain(gateway.settings)
-    admission.accept(gateway.db, gateway.settings, domain, owner=caller.address, job_id=job_id, body=body)
+    admission.accept(
+        gateway.db, gateway.settings, domain, owner=caller.address, job_id=job_id, body=body,
+        api_key=caller.key.id if caller.key else None,
+    )  # fmt: skip
     return _shown(gateway, caller, job_id)
 
 

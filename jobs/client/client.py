@@ -22,7 +22,19 @@ from jobs.manifest import Manifest
 from jobs.pricing import display_kiln
 from jobs.spec import InferSpec, RenderSpec
 from jobs.states import JOB_FINAL, JobState
-from jobs.wire import AccountView, CreateJob, Info, JobView, OutputView, ReceiptView, TileView
+from jobs.wire import (
+    AccountView,
+    ApiKeyCreated,
+    ApiKeyView,
+    CreateApiKey,
+    CreateJob,
+    Info,
+    JobView,
+    OutputView,
+    PageCode,
+    ReceiptView,
+    TileView,
+)
 
 __all__ = ["Client"]
 
@@ -79,6 +91,27 @@ class Client:
         """Balance in units of KILN, and the nonce of the next permit."""
         account: AccountView = self._transport.read(AccountView, "GET", "/v1/accounts/me")
         return account
+
+    def create_key(self, body: CreateApiKey) -> ApiKeyCreated:
+        """A new API key; the key itself is in this answer and nowhere else."""
+        created: ApiKeyCreated = self._transport.read(ApiKeyCreated, "POST", "/v1/auth/keys", body=body)
+        return created
+
+    def keys(self) -> list[ApiKeyView]:
+        """The account's API keys, revoked ones too."""
+        keys: list[ApiKeyView] = self._transport.read(list[ApiKeyView], "GET", "/v1/auth/keys")
+        return keys
+
+    def revoke_key(self, key_id: str) -> ApiKeyView:
+        """End an API key and what it opened."""
+        key: ApiKeyView = self._transport.read(ApiKeyView, "POST", f"/v1/auth/keys/{key_id}/revoke")
+        return key
+
+    def page_url(self) -> str:
+        """The page's address with a code that signs this account in, once, within five minutes. The code stands
+        behind the #, which no browser sends and no log keeps."""
+        code: PageCode = self._transport.read(PageCode, "POST", "/v1/auth/page/code")
+        return f"{self.gateway}/sign-in#{code.code}"
 
     def upload(self, manifest: Manifest, sources: Mapping[str, Path], *, progress: Progress | None = None) -> int:
         """Send what the gateway lacks of the manifest's files (where their bytes lie: `sources`); bytes sent."""
