@@ -42,7 +42,7 @@ def _create(
         raise BadInput("NAME: write 1 to 100 characters")
     body = CreateApiKey(name=name, spend_limit=_units(spend_limit), calls_per_second=calls)
     with connect(Access(gateway, key), nodes=None) as client:
-        created = client.create_key(body)
+        created = client.create_api_key(body)
     if as_json:
         answer(created.model_dump(mode="json"))
     else:
@@ -71,7 +71,7 @@ def _list(gateway: Gateway = None, key: Key = None, as_json: Json = False) -> No
     from coordinator.cli.connection import Access, connect
 
     with connect(Access(gateway, key), nodes=None) as client:
-        found = client.keys()
+        found = client.api_keys()
     if as_json:
         answer({"keys": [one.model_dump(mode="json") for one in found]})
         return
@@ -108,7 +108,7 @@ def _revoke(
     if not re.fullmatch(r"[0-9A-Za-z]{1,24}", key_id):
         raise BadInput(f"KEY {key_id[:40]!r}: write its id, such as k0123456789ab; `kilnet keys list` shows them")
     with connect(Access(gateway, key), nodes=None) as client:
-        ended = client.revoke_key(key_id)
+        ended = client.revoke_api_key(key_id)
     if as_json:
         answer(ended.model_dump(mode="json"))
     else:

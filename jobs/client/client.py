@@ -92,17 +92,17 @@ class Client:
         account: AccountView = self._transport.read(AccountView, "GET", "/v1/accounts/me")
         return account
 
-    def create_key(self, body: CreateApiKey) -> ApiKeyCreated:
+    def create_api_key(self, body: CreateApiKey) -> ApiKeyCreated:
         """A new API key; the key itself is in this answer and nowhere else."""
         created: ApiKeyCreated = self._transport.read(ApiKeyCreated, "POST", "/v1/auth/keys", body=body)
         return created
 
-    def keys(self) -> list[ApiKeyView]:
+    def api_keys(self) -> list[ApiKeyView]:
         """The account's API keys, revoked ones too."""
         keys: list[ApiKeyView] = self._transport.read(list[ApiKeyView], "GET", "/v1/auth/keys")
         return keys
 
-    def revoke_key(self, key_id: str) -> ApiKeyView:
+    def revoke_api_key(self, key_id: str) -> ApiKeyView:
         """End an API key and what it opened."""
         key: ApiKeyView = self._transport.read(ApiKeyView, "POST", f"/v1/auth/keys/{key_id}/revoke")
         return key
