@@ -326,6 +326,8 @@ class RuntimeClass(_Wire):
     numerics_class: str = Field(max_length=200)
     score: float = Field(gt=0, le=10_000)
     """Benchmark score; 1.0 does one kiln-hour of work an hour."""
+    repeats: bool = True
+    """Its canary gave the same bits twice: only then can bits be compared within the class."""
 
 
 class RegisterNode(_Wire):

@@ -52,6 +52,8 @@ def lane_between(
     varies, pixels are compared by share where the pair was calibrated; the noise of path guiding by its mean and level,
     where the frame has the pixels for it; pictures of the raster engines, and of models in half precision, by look.
     """
+    if question.path_guiding and not (_on_cpu(worker_class) and _on_cpu(auditor_class)):
+        return None  # only the CPU learns: a GPU draws the same scene without guiding
     same = worker_class == auditor_class
     lane, raster = question.lane, question.class_runtime == RASTER
     if same and repeats:
@@ -65,6 +67,11 @@ def lane_between(
     if question.path_guiding:
         return Lane.WHOLE if question.pixels >= pixels_for_noise_ratio(HALF_THE_SAMPLES) else None
     return Lane.TOLERANT
+
+
+def _on_cpu(numerics_class: str) -> bool:
+    """By the device in RUNTIME-VERSION/DEVICE/DIGEST."""
+    return numerics_class.split("/")[1:2] in (["CPU"], ["cpu"])
 
 
 def bits_decide(lane: Lane, worker_class: str, auditor_class: str) -> bool:

@@ -71,7 +71,7 @@ class Shared:
     def class_of(self, offer: LeaseOffer) -> str:
         """The numerics class in which a lease's contract is done here."""
         assert offer.contract is not None
-        wanted = (offer.contract.runtime, offer.contract.version)
+        wanted = (offer.contract.class_runtime, offer.contract.version)
         for found in self.runtimes:
             if (found.runtime, found.version) == wanted:
                 return found.numerics_class

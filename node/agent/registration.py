@@ -9,7 +9,7 @@ from pathlib import Path
 from jobs.errors import BadInput
 from jobs.wire import PROTOCOL, RegisterNode, RuntimeClass
 from node.agent.settings import AgentSettings
-from node.canary import CanaryFailed, Measured, measured_class
+from node.canary import CanaryFailed, Measured, measured_classes
 from node.hardware import Hardware
 from node.runner_pool import RunnerPool
 from node.runner_programs import installed_runtimes
@@ -36,7 +36,7 @@ def bench(settings: AgentSettings, launcher: Launcher, hardware: Hardware, *, ag
     try:
         for runtime in installed_runtimes(settings.runner.blender):
             try:
-                found.append(measured_class(runtime, pool, folder, hardware, again=again))
+                found += measured_classes(runtime, pool, folder, hardware, again=again)
             except CanaryFailed as error:
                 troubles.append(str(error))
                 log.warning("%s is left out: %s", runtime, error)

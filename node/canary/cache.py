@@ -16,21 +16,34 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
-from node.canary.measure import Measured, measure
+from jobs.contract import RASTER
+from node.canary.measure import CanaryFailed, Measured, measure_all
 from node.hardware import Hardware
 from node.runner_pool import RunnerPool
 from node.runner_programs import BLENDER
 
-__all__ = ["measured_class"]
+__all__ = ["measured_class", "measured_classes"]
 
-_FORM = 1
+_FORM = 2
 _HERE = Path(__file__).resolve().parent
 
 
 def measured_class(
     runtime: str, pool: RunnerPool, folder: Path, hardware: Hardware, *, again: bool = False
 ) -> Measured:
-    """The canary's finding for `runtime`, from `folder` where it is known, else measured now (some seconds).
+    """The class of one runtime, as `measured_classes` finds it. Raises CanaryFailed, also where there is none."""
+    program = BLENDER if runtime == RASTER else runtime
+    for found in measured_classes(program, pool, folder, hardware, again=again):
+        if found.runtime == runtime:
+            return found
+    raise CanaryFailed("EEVEE and Workbench do not work here: there is no graphics driver that Blender can use (EGL)")
+
+
+def measured_classes(
+    runtime: str, pool: RunnerPool, folder: Path, hardware: Hardware, *, again: bool = False
+) -> list[Measured]:
+    """The canary's findings for a runtime that is installed, its own first, from `folder` where they are known, else
+    measured now (some seconds).
 
     `again` measures in any case. Raises CanaryFailed.
     """
@@ -39,14 +52,14 @@ def measured_class(
     with _only_one(folder / "lock"):
         if not again:
             with suppress(OSError, ValueError, TypeError):
-                return Measured(**json.loads(file.read_text(encoding="utf-8")))
+                return [Measured(**one) for one in json.loads(file.read_text(encoding="utf-8"))]
         work = folder / f"files-{os.getpid()}"
         try:
-            found = measure(runtime, pool, work)
+            found = measure_all(runtime, pool, work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
         beside = file.with_suffix(".new")
-        beside.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        beside.write_text(json.dumps([asdict(one) for one in found]), encoding="utf-8")
         beside.replace(file)
     return found
 
@@ -55,7 +68,7 @@ def _key(runtime: str, pool: RunnerPool, hardware: Hardware) -> str:
     """Everything that may change the bits or the speed: then the canary runs anew."""
     settings = pool.settings
     program = str(settings.blender and (settings.blender.resolve(), settings.blender.stat().st_mtime_ns))
-    gpus = [(gpu.name, gpu.driver) for gpu in hardware.gpus] if settings.device.upper() != "CPU" else []
+    gpus = [(gpu.name, gpu.driver) for gpu in hardware.gpus]
     canary = "canary.blend" if runtime == BLENDER else "canary.onnx"
     parts = [
         _FORM, runtime, _version("bpy"), _version("onnxruntime"), _version("onnxruntime-gpu"), program, settings.device,

@@ -1,6 +1,7 @@
 """Runs a canary through the real runner in its real sandbox.
 
 numerics class = RUNTIME-VERSION/DEVICE/the first 16 hex digits of the SHA-256 of the canary's raw result
+                 RUNTIME-VERSION/DEVICE/varies-... (of the device's name) where two runs of the canary differ
 score          = the benchmark's reference seconds / its seconds here (on a CPU: its processor seconds / threads)
 
 Two machines are in one class exactly when the canary's every bit is the same on both; docs/proof.md says what that is
@@ -10,6 +11,8 @@ used for. Score 1.0 is a machine that takes the reference seconds: two cores of 
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -18,14 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from jobs.contract import InferContract, RenderContract, TensorSpec
+from jobs.contract import RASTER, InferContract, RenderContract, TensorSpec
 from jobs.errors import KilnetError
 from jobs.wire import RuntimeClass
 from node.runner_pool import RunnerPool, WarmRunner
 from node.runner_process import RunnerFailure
 from node.runner_programs import BLENDER, onnx_provider
 
-__all__ = ["CanaryFailed", "Measured", "measure"]
+__all__ = ["CanaryFailed", "Measured", "measure", "measure_all"]
+
+log = logging.getLogger("kilnet.node")
 
 REFERENCE_SECONDS = {"blender": 1.0, "onnxruntime": 0.12}
 """What the benchmark takes at score 1.0 (see above)."""
@@ -36,11 +41,12 @@ _FRAME, _SIZE, _SAMPLES = 2, (160, 96), 64
 _BITS_SAMPLES, _BENCH_SAMPLES = (0, 8), (8, 40)
 _ITEMS, _BENCH_ROUNDS = 32, 32
 _BENCHES = 2
+_EEVEE, _EEVEE_SAMPLES = "BLENDER_EEVEE", 16
 _DEADLINE = 600.0
 
 
 class CanaryFailed(KilnetError):
-    """A runtime that is installed does not work here, or does not repeat itself."""
+    """A runtime that is installed does not work here."""
 
     code = "canary_failed"
 
@@ -53,17 +59,22 @@ class Measured:
     version: str
     device: str
     digest: str
-    """SHA-256 of the raw result, hex."""
+    """SHA-256, hex: of the raw result, or of the device's name where results vary."""
     seconds: float
     """The best of the benchmark's runs (see _seconds)."""
+    repeats: bool = True
+    """Two runs gave the same bits: then, and then only, bits can be compared within the class."""
 
     @property
     def numerics_class(self) -> str:
-        return f"{self.runtime}-{self.version}/{self.device}/{self.digest[:16]}"
+        varies = "" if self.repeats else "varies-"
+        return f"{self.runtime}-{self.version}/{self.device}/{varies}{self.digest[:16]}"
 
     @property
     def score(self) -> float:
-        return round(REFERENCE_SECONDS[self.runtime] / max(self.seconds, 1e-6), 4)
+        return round(
+            REFERENCE_SECONDS[BLENDER if self.runtime == RASTER else self.runtime] / max(self.seconds, 1e-6), 4
+        )
 
     def as_class(self) -> RuntimeClass:
         """As it is registered."""
@@ -73,32 +84,61 @@ class Measured:
             device=self.device,
             numerics_class=self.numerics_class,
             score=min(max(self.score, 1e-4), 10_000.0),
+            repeats=self.repeats,
         )
 
 
 def measure(runtime: str, pool: RunnerPool, folder: Path) -> Measured:
-    """Run `runtime`'s canary twice and its benchmark, some seconds in all; `folder` is for its files.
+    """What `measure_all` finds out about `runtime` itself. Raises CanaryFailed."""
+    return measure_all(runtime, pool, folder)[0]
 
-    Raises CanaryFailed where it does not run, or where two runs differ.
-    """
+
+def measure_all(runtime: str, pool: RunnerPool, folder: Path) -> list[Measured]:
+    """Run `runtime`'s canary twice and its benchmark, some seconds in all; `folder` is for its files. Of Blender also
+    what is found out about the graphics driver, where there is one: its raster engines have a class of their own.
+
+    Raises CanaryFailed where it does not run."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         runner = _runner(runtime, pool, folder)
         run = _blender if runtime == BLENDER else _onnx
         digests = {_digest(run(runner, pool, bench=False)) for _ in range(2)}
-        if len(digests) > 1:
-            raise CanaryFailed(
-                f"{runtime} on {pool.settings.device} does not repeat itself to the bit: no class for it"
-            )
         seconds = []
         for _ in range(_BENCHES):
             run(runner, pool, bench=True)
             seconds.append(_seconds(runner, pool))
+        device, repeats = _device(runtime, pool), len(digests) == 1
+        digest = digests.pop() if repeats else _digest(json.dumps(runner.process.ready.get("devices")).encode())
+        found = [Measured(runtime, runner.version, device, digest, min(seconds), repeats)]
+        if runtime == BLENDER and (driver := _driver(runner)) is not None:
+            found.append(_raster(runner, pool, driver, min(seconds)))
+        return found
     except RunnerFailure as error:
         raise CanaryFailed(f"{runtime} does not work here: {error}") from error
     finally:
         pool.discard(_JOB)
-    return Measured(runtime, runner.version, _device(runtime, pool), digests.pop(), min(seconds))
+
+
+def _driver(runner: WarmRunner) -> dict[str, Any] | None:
+    """What the runner says of the graphics driver; None where there is none."""
+    try:
+        return runner.request("raster", {}, deadline=_DEADLINE)
+    except RunnerFailure as error:
+        log.info("no EEVEE and no Workbench here: %s", error)
+        return None
+
+
+def _raster(runner: WarmRunner, pool: RunnerPool, driver: dict[str, Any], seconds: float) -> Measured:
+    """The class of the raster engines: what the driver's own shader canary drew, and who the driver is.
+
+    Software drivers repeat EEVEE's frames to the bit (measured on llvmpipe, see docs/proof.md), and drawing one twice
+    takes them half a minute; of any other driver the canary scene is drawn twice, with EEVEE."""
+    names = {name: driver.get(name) for name in ("renderer", "vendor", "version", "backend", "digest")}
+    repeats = bool(driver.get("software"))
+    if not repeats:
+        repeats = len({_digest(_frame(runner, pool, _EEVEE, (0, _EEVEE_SAMPLES))) for _ in range(2)}) == 1
+    digest = _digest(json.dumps(names, sort_keys=True).encode())
+    return Measured(RASTER, runner.version, str(driver.get("backend") or "GPU"), digest, seconds, repeats)
 
 
 def _seconds(runner: WarmRunner, pool: RunnerPool) -> float:
@@ -131,22 +171,29 @@ def _kind(pool: RunnerPool) -> str:
     return pool.settings.device.upper().partition(":")[0]
 
 
-def _blender(runner: WarmRunner, _pool: RunnerPool, *, bench: bool) -> bytearray:
+def _blender(runner: WarmRunner, pool: RunnerPool, *, bench: bool) -> bytearray:
+    return _frame(runner, pool, "CYCLES", _BENCH_SAMPLES if bench else _BITS_SAMPLES)
+
+
+def _frame(runner: WarmRunner, _pool: RunnerPool, engine: str, samples: tuple[int, int]) -> bytearray:
+    """A part of the samples of the canary scene's frame (of the raster engines all of them), raw."""
     width, height = _SIZE
     window = (0, 0, width, height)
+    cycles = engine == "CYCLES"
     contract = RenderContract(
         version=runner.version,
-        engine="CYCLES",
+        engine=engine,
         scene="Scene",
         camera="Camera",
         width=width,
         height=height,
         window=window,
-        samples=_SAMPLES,
+        samples=_SAMPLES if cycles else samples[1],
         seed=7,
         adaptive=False,
         guard=0,
         channels=tuple(f"ViewLayer.Combined.{c}" for c in "RGBA"),
+        overrides={} if cycles else {"engine": engine},
     )
     data = bytearray(contract.result_bytes(contract.rect))
     answer = runner.request(
@@ -156,7 +203,7 @@ def _blender(runner: WarmRunner, _pool: RunnerPool, *, bench: bool) -> bytearray
             "contract": contract.model_dump(mode="json"),
             "frame": _FRAME,
             "rect": window,
-            "samples": _BENCH_SAMPLES if bench else _BITS_SAMPLES,
+            "samples": samples,
             "out": "canary.raw",
         },
         deadline=_DEADLINE,
@@ -193,5 +240,5 @@ def _onnx(runner: WarmRunner, pool: RunnerPool, *, bench: bool) -> bytearray:
     return data
 
 
-def _digest(data: bytearray) -> str:
+def _digest(data: bytes | bytearray) -> str:
     return hashlib.sha256(data).hexdigest()

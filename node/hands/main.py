@@ -64,7 +64,7 @@ def redo(request: Request) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="kilnet-hands-") as scratch:
         pool = RunnerPool(Path(scratch) / "runners", settings, launcher)
         try:
-            found = measured_class(request.contract.runtime, pool, _canary_folder(), hardware)
+            found = measured_class(request.contract.class_runtime, pool, _canary_folder(), hardware)
             worker = Worker(pool, other_class=True)
             results = [_piece(worker, request, piece, number) for number, piece in enumerate(request.work)]
         except CanaryFailed as error:

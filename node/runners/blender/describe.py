@@ -125,6 +125,7 @@ def _facts(session: Session, scene: Scene) -> dict[str, Any]:
         "adaptive_threshold": round(cycles.adaptive_threshold, 6) if adaptive and cycles else None,
         "denoise": _denoise(scene),
         "path_guiding": guiding,
+        "guiding_varies": bool(guiding and cycles and not getattr(cycles, "use_deterministic_guiding", True)),
         "volumes": vols[:MOST_NAMED],
         "guard": guard,
         "freestyle": freestyle,
@@ -159,8 +160,13 @@ def _facts(session: Session, scene: Scene) -> dict[str, Any]:
 
 
 def _lane(engine: str, guiding: bool, freestyle: bool) -> tuple[str, str]:
+    if engine in EEVEE:
+        return "whole", (
+            "EEVEE does not repeat in parts: whole frames are redone, to the bit where both machines draw with one "
+            "driver, else compared by look, which is a weak proof."
+        )
     if engine != "CYCLES":
-        return "whole", f"{engine} does not repeat in parts: whole frames are redone."
+        return "perceptual", f"{engine} is compared by look with what a second machine renders: a weak proof."
     if freestyle:
         return "whole", "Freestyle lines do not repeat in parts: whole frames are redone."
     if guiding:
@@ -199,7 +205,7 @@ def _channels(session: Session, scene: Scene, frame: int) -> list[str]:
 def _contract(description: dict[str, Any], channels: list[str], overrides: dict[str, Any]) -> dict[str, Any]:
     same = (
         "runtime", "version", "engine", "scene", "camera", "width", "height", "window", "samples", "seed", "adaptive",
-        "guard", "views", "lane", "pass_kinds",
+        "guard", "views", "lane", "path_guiding", "pass_kinds",
     )  # fmt: skip
     kept = {k: v for k, v in overrides.items() if k != "frames"}
     contract = {name: description[name] for name in same}

@@ -15,7 +15,7 @@ from typing import Any
 
 import bpy
 
-from . import assemble, bake, describe, device, protocol, reference, render
+from . import assemble, bake, describe, device, protocol, raster, reference, render
 from .errors import RunnerError, request_error
 from .session import Session, version
 
@@ -30,6 +30,7 @@ OPS: dict[str, Op] = {
     "render_cells": render.render_cells,
     "assemble": assemble.assemble,
     "bake": bake.bake,
+    "raster": raster.raster,
 }
 
 

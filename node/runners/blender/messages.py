@@ -31,7 +31,9 @@ def sentences(d: dict[str, Any]) -> list[str]:
         found.append(f"Animated render settings follow the animation: {_list(d['animated_settings'])}.")
     if d["output"]["movie"]:
         found.append("The output is set to a video; frames are delivered as PNG images.")
-    if d["lane"] == "whole":
+    if d["guiding_varies"]:
+        found.append("Path guiding is set to differ from render to render; here it is deterministic.")
+    if d["lane"] != "exact":
         found.append(d["lane_reason"])
     if d["volumes"] and d["guard"]:
         found.append(f"Volumes make each check cost more, {d['guard']} px more on every side: {_list(d['volumes'])}.")

@@ -187,6 +187,8 @@ def raw_settings(scene: Scene, threads: int, device: str) -> None:
         image.color_management = "FOLLOW_SCENE"
     if scene.render.engine == "CYCLES":
         scene.cycles.device = device
+        if hasattr(scene.cycles, "use_deterministic_guiding"):  # else no two renders of a guided scene are the same
+            scene.cycles.use_deterministic_guiding = True
         for layer in scene.view_layers:
             denoised = scene.cycles.use_denoising and layer.cycles.use_denoising
             layer.cycles.denoising_store_passes = layer.cycles.denoising_store_passes or denoised
