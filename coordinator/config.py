@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jobs.errors import BadInput
 from jobs.planner import PlanPolicy
 from jobs.spec import explain
+from verification.policy import FLOOR
 
 __all__ = ["CONFIG_VARIABLE", "ChainSettings", "LeaseSettings", "Limits", "Settings"]
 
@@ -88,10 +89,8 @@ class Settings(_Part):
     """How long after the deadline settlement may take before anyone may refund the escrow."""
     epoch_seconds: float = 60
     """How often rewards are posted to the chain."""
-    probes: int = Field(default=8, ge=1)
-    """Cells redone in each tile of a node that has yet to prove itself."""
-    probes_floor: int = Field(default=4, ge=1)
-    """Cells redone in each tile of the most proven node: never zero."""
+    probes: int = Field(default=FLOOR, ge=1)
+    """Cells redone in each tile of a node in good standing; verification.policy draws more of others."""
     expected_nodes: int = 4
     plan: PlanPolicy = PlanPolicy()
     leases: LeaseSettings = LeaseSettings()

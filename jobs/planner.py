@@ -13,9 +13,13 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.contract import CELL_SIDE, InferContract, RenderContract
+from jobs.geometry import Rect
 from jobs.tiles import InferTile, RenderTile
 
-__all__ = ["InferCost", "PlanPolicy", "RenderCost", "plan_infer", "plan_render", "tile_seconds"]
+__all__ = ["WHOLE_RUN", "InferCost", "PlanPolicy", "RenderCost", "plan_infer", "plan_render", "tile_seconds"]
+
+WHOLE_RUN = 10
+"""Frames in a tile, at most, where only whole frames replay: one of them is redone, a tenth of the work."""
 
 
 class _Cost(BaseModel):
@@ -55,20 +59,22 @@ class PlanPolicy(BaseModel):
     max_tile_seconds: float = 600
     min_tile_seconds: float = 2
     probes: int = 8
-    """Cells that will be redone in each tile."""
+    """Cells that will be redone in each tile of a node in good standing; three times as many of a new one."""
     audit_share: float = 0.02
     """What the probes may cost, as a share of the tile's own time."""
+    infer_audit_share: float = 0.01
+    """The same for inference, where tiles may well be longer: then a new node's audits cost 3% there."""
     min_side: int = 64
     """Pixels; below that a tile is not cut further in space."""
     max_tile_bytes: int = 256 << 20
 
-    def seconds(self, total: float, cell_seconds: float, audit_fixed: float = 0) -> float:
+    def seconds(self, total: float, cell_seconds: float, share: float, audit_fixed: float = 0) -> float:
         """How long a tile should take so that all goals are met, the audit's first.
 
-        `audit_fixed` is what the auditor spends however many tiles there are (preparing each frame once); it may take
-        up to half of what the audit may cost."""
+        `share` is what the audit may cost of the work. `audit_fixed` is what the auditor spends however many tiles
+        there are (preparing each frame once); it may take up to half of that."""
         wanted = total / (self.nodes * self.tiles_per_node)
-        budget = self.audit_share * total
+        budget = share * total
         audited = self.probes * cell_seconds * total / max(budget - audit_fixed, budget / 2)
         return min(self.max_tile_seconds, max(wanted, audited, self.min_tile_seconds))
 
@@ -93,6 +99,13 @@ def _ranges(samples: int, parts: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
+def _runs(window: Rect, samples: tuple[int, int], frames: Sequence[int], run: int) -> list[RenderTile]:
+    """Whole frames, `run` of them (one at least) in each tile."""
+    run = max(1, run)
+    starts = range(0, len(frames), run)
+    return [RenderTile(frames=tuple(frames[i : i + run]), rect=window, samples=samples) for i in starts]
+
+
 def plan_render(
     contract: RenderContract,
     frames: Sequence[int],
@@ -107,15 +120,18 @@ def plan_render(
     Frames are cut in space (nearly square tiles), then, where space cannot be cut enough or the client asks for it
     with `sample_ranges`, in sample ranges. `tiles` replaces the number of rectangles that the cost would suggest.
     Frames that are shorter than a tile should be are leased in runs. What does not replay in cells is never cut:
-    EEVEE, Workbench, path guiding and Freestyle render another picture in pieces.
+    EEVEE, Workbench, path guiding and Freestyle render another picture in pieces. It is leased in runs of frames.
     """
     window = contract.rect
     frame_seconds = cost.frame_seconds(window.area, contract.samples)
-    target = policy.seconds(frame_seconds * len(frames), cost.cell_seconds, cost.sync_seconds * len(frames))
+    total, preparing = frame_seconds * len(frames), cost.sync_seconds * len(frames)
+    target = policy.seconds(total, cost.cell_seconds, policy.audit_share, preparing)
     frame_bytes = contract.result_bytes(window)
     full = (0, contract.samples)
     if not contract.in_cells:
-        return [RenderTile(frames=(frame,), rect=window, samples=full) for frame in frames]
+        # Of a run one frame is redone: a frame alone would be redone each time.
+        shared = min(WHOLE_RUN, math.ceil(len(frames) / policy.nodes), int(policy.max_tile_seconds / frame_seconds))
+        return _runs(window, full, frames, min(shared, policy.max_tile_bytes // frame_bytes))
     by_bytes = math.ceil(frame_bytes / policy.max_tile_bytes)
     # A cut frame is prepared by every node that gets a piece: cut only what is long beside its preparation.
     by_time = 1 if frame_seconds <= 1.5 * target else round((frame_seconds - cost.sync_seconds) / target)
@@ -128,10 +144,7 @@ def plan_render(
         wanted = sample_ranges if sample_ranges is not None else min(8, round(parts / (columns * rows)))
         ranges = _ranges(contract.samples, wanted)
     if columns * rows == 1 and len(ranges) == 1 and len(frames) > 1:
-        run = max(1, min(int(target / frame_seconds), policy.max_tile_bytes // frame_bytes))
-        return [
-            RenderTile(frames=tuple(frames[i : i + run]), rect=window, samples=full) for i in range(0, len(frames), run)
-        ]
+        return _runs(window, full, frames, min(int(target / frame_seconds), policy.max_tile_bytes // frame_bytes))
     rects = list(window.split(columns, rows))
     return [
         RenderTile(frames=(frame,), rect=rect, samples=samples)
@@ -143,7 +156,7 @@ def plan_render(
 
 def plan_infer(contract: InferContract, items: int, cost: InferCost, policy: PlanPolicy) -> list[InferTile]:
     """Runs of items, a multiple of the micro-batch each (but for the last), covering the batch once."""
-    target = policy.seconds(items * cost.item_seconds, cost.cell_seconds)
+    target = policy.seconds(items * cost.item_seconds, cost.cell_seconds, policy.infer_audit_share)
     run = min(round(target / cost.item_seconds), policy.max_tile_bytes // contract.item_bytes, items)
     run = max(1, run // contract.micro_batch) * contract.micro_batch
     return [InferTile(first=i, count=min(run, items - i)) for i in range(0, items, run)]

@@ -10,9 +10,11 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 
+from jobs.contract import InferContract, RenderContract
+from jobs.tiles import InferTile, RenderTile
 from jobs.typed_data import lease_id_bytes
 
-__all__ = ["draw_cells", "new_secret", "secret_hash"]
+__all__ = ["draw_cells", "draw_frames", "new_secret", "redraw", "secret_hash"]
 
 
 def new_secret() -> bytes:
@@ -52,3 +54,22 @@ def draw_cells(root: bytes, lease: str, secret: bytes, *, cells: int, probes: in
         if len(drawn) == probes:
             break
     return sorted(drawn)
+
+
+def draw_frames(root: bytes, lease: str, secret: bytes, tile: RenderTile, *, frames: int) -> list[int]:
+    """All cells of `frames` frames of a tile, drawn as cells are: for what replays in whole frames only."""
+    count = len(tile.frames)
+    each = tile.cell_count() // count
+    drawn = draw_cells(root, lease, secret, cells=count, probes=frames)
+    return [cell for frame in drawn for cell in range(frame * each, (frame + 1) * each)]
+
+
+def redraw(
+    contract: RenderContract | InferContract, tile: RenderTile | InferTile, root: bytes, lease: str, secret: bytes,
+    cells: list[int],
+) -> list[int]:  # fmt: skip
+    """The challenge that a tile should have had if it had as many cells as `cells`: for whoever checks the drawing."""
+    if isinstance(tile, RenderTile) and not contract.in_cells:
+        frames = max(1, len(cells) * len(tile.frames) // tile.cell_count())
+        return draw_frames(root, lease, secret, tile, frames=frames)
+    return draw_cells(root, lease, secret, cells=tile.cell_count(), probes=max(1, len(cells)))

@@ -1,35 +1,123 @@
-"""How many cells of a tile are redone, and in which lane they are compared.
+"""How much of a tile is redone: a sequential probability ratio test over each node's audits, with a floor.
 
-P(a worker that faked a share s of its cells survives m probes) = (1-s)^m: eight probes leave a worker that faked half
-of its cells one chance in 256 a tile, and one that touched every pixel none.
+Wald's test [1] weighs two explanations of what a node's audits have found so far:
+
+    honest    a redone cell comes out differently at most at the rate FAULT_RATE (memory errors exist)
+    cheating  the node fakes at least the share CHEAT_SHARE of its cells
+
+by the logarithm of the likelihood ratio. A cell that came out adds log((1 - CHEAT_SHARE) / (1 - FAULT_RATE)), a refusal
+log(CHEAT_SHARE / FAULT_RATE). All of it is kept in whole numbers, in units of one cell that came out: `suspicion` falls
+by one for each cell, rises by REFUSAL for each refused tile, and starts at 0.
+
+    suspicion <= GOOD         the test accepts "honest": good standing, the floor
+    GOOD < suspicion <= 0     not decided: a new node, or one that was refused once a while ago
+    0 < suspicion < PATTERN   once suspect
+    suspicion >= PATTERN      the test accepts "cheating": a pattern; no paid work, a second auditor confirms
+
+It never falls below GOOD, so a long honest past buys nothing (this makes it Page's test [2]: one that never stops). A
+refused tile counts once however many cells differ, and a tile's cells count up to MOST_CREDIT: what goes wrong within
+one tile has one cause. docs/decisions/0013 gives reasons for the numbers; tests/unit/test_policy.py measures the error
+rates.
+
+[1] A. Wald, Sequential Tests of Statistical Hypotheses, Annals of Mathematical Statistics 16 (1945), 117-186.
+[2] E. S. Page, Continuous Inspection Schemes, Biometrika 41 (1954), 100-115.
 """
 
 from __future__ import annotations
 
+import math
+from enum import StrEnum
+
 from jobs.contract import Lane
+from jobs.planner import WHOLE_RUN
 
-__all__ = ["WHOLE_TILE_SHARE", "lane_between", "probes", "survival"]
+__all__ = [
+    "CHEAT_SHARE", "ERROR_RATE", "FAULT_RATE", "FLOOR", "GOOD", "MOST_CREDIT", "PATTERN", "RECHECK_SHARE", "REFUSAL",
+    "Standing", "after_accept", "after_refusal", "frames_again", "lane_between", "probes", "standing",
+    "survival",
+]  # fmt: skip
 
-PROVEN_AFTER = 64
-"""Accepted tiles without a refusal after which a worker gets the fewest probes."""
-WHOLE_TILE_SHARE = 0.1
-"""Share of tiles that are done again where only whole tiles replay."""
+CHEAT_SHARE = 0.05
+"""The smallest share of faked cells that the test is laid out for; smaller ones are unprofitable without it, because
+their tiles are refused more often than they save work (verification.economics)."""
+FAULT_RATE = 1e-4
+"""Redone cells of an honest node that may come out differently. An allowance: none was seen in what was measured, which
+for 3,000 tiles of 8 cells bounds it at 1.25e-4 with 95% confidence (3 / 24,000)."""
+ERROR_RATE = 1e-3
+"""Of both kinds: an honest node suspended by one run of the test, a cheat of CHEAT_SHARE called honest."""
+_PASS = math.log((1 - FAULT_RATE) / (1 - CHEAT_SHARE))
+_BOUND = math.log((1 - ERROR_RATE) / ERROR_RATE)
+GOOD = -math.ceil(_BOUND / _PASS)
+"""-135: that many cells without a refusal are good standing."""
+PATTERN = math.ceil(_BOUND / _PASS)
+"""135: two refusals of a new node, three in short order of one in good standing."""
+REFUSAL = round(math.log(CHEAT_SHARE / FAULT_RATE) / _PASS)
+"""121: how many cells must come out to make up for one refused tile."""
+
+FLOOR = 8
+"""Cells of each tile of a node in good standing. 7 refuse a cheat of CHEAT_SHARE within 20 tiles in 999 of 1,000 cases
+((1 - 0.05)^(7 x 20) = 0.0008); with 8 half of the cells faked survive one tile in 256."""
+_NEW, _SUSPECT = 3, 6
+"""Times the floor: a new node's audits may cost 6% where those of one in good standing cost 2%."""
+MOST_CREDIT = _NEW * FLOOR
+"""Cells that one tile counts for at most: good standing takes at least six tiles."""
+_MOST_DOUBLINGS = 4
+RECHECK_SHARE = 0.125
+"""Share of strangers' audits, accepts as well as refusals, that a trusted worker repeats."""
+
+
+class Standing(StrEnum):
+    """What the test says of a node so far."""
+
+    GOOD = "good"
+    """Accepted as honest."""
+    NEW = "new"
+    """Not decided."""
+    SUSPECT = "suspect"
+    """Not decided, and a refusal weighs more than all that came out since."""
+    PATTERN = "pattern"
+    """Accepted as cheating."""
+
+
+def standing(suspicion: int) -> Standing:
+    """The test's state at this value."""
+    if suspicion <= GOOD:
+        return Standing.GOOD
+    if suspicion <= 0:
+        return Standing.NEW
+    return Standing.SUSPECT if suspicion < PATTERN else Standing.PATTERN
+
+
+def after_accept(suspicion: int, cells: int) -> int:
+    """Suspicion after a tile was accepted of which `cells` cells had come out again."""
+    return max(GOOD, suspicion - min(cells, MOST_CREDIT))
+
+
+def after_refusal(suspicion: int) -> int:
+    """Suspicion after a tile was refused."""
+    return max(GOOD, suspicion) + REFUSAL
+
+
+def probes(suspicion: int, *, cells: int, floor: int = FLOOR, grounds: int = 0) -> int:
+    """Cells to redo in a tile of `cells` cells: `floor` in good standing, three times as many for a new node, six times
+    for a suspect one, doubled for each of the gate's `grounds`; all of them where there are no more, never none."""
+    times = {Standing.GOOD: 1, Standing.NEW: _NEW}.get(standing(suspicion), _SUSPECT)
+    return max(1, min(cells, (times * max(1, floor)) << min(max(0, grounds), _MOST_DOUBLINGS)))
+
+
+def frames_again(suspicion: int, *, frames: int, grounds: int = 0) -> int:
+    """Frames to redo of a tile of `frames` frames where only whole frames replay: a tenth in good standing (one at
+    least), three times as many for a new node, all for a suspect one or where the gate has grounds."""
+    state = standing(suspicion)
+    if grounds or state not in (Standing.GOOD, Standing.NEW):
+        return frames
+    return min(frames, math.ceil(frames / WHOLE_RUN) * (1 if state is Standing.GOOD else _NEW))
 
 
 def survival(share: float, probes: int) -> float:
-    """Chance that a worker which faked this share of its cells is not seen by that many probes."""
+    """Chance that a node which faked this share of its cells is not seen by that many probes: (1 - share)^probes, and
+    less where the tile is so small that drawing without replacement matters."""
     return float((1 - share) ** probes)
-
-
-def probes(*, base: int, floor: int, accepted: int, suspicion: int, cells: int) -> int:
-    """Cells to redo in a tile of `cells` cells.
-
-    `base` for a worker that has yet to prove itself, falling to `floor` over its first PROVEN_AFTER accepted tiles,
-    and doubled for every step of suspicion (a refusal, a mismatch at the gate); never more than there are.
-    """
-    proven = min(accepted, PROVEN_AFTER) / PROVEN_AFTER
-    wanted = round(base - (base - min(floor, base)) * proven)
-    return max(1, min(cells, wanted << min(suspicion, 6)))
 
 
 def lane_between(contract_lane: Lane, worker_class: str, auditor_class: str) -> Lane:

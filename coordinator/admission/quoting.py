@@ -9,19 +9,17 @@ from coordinator.config import Settings
 from coordinator.planning.tiles import lay_out
 from jobs.contract import InferContract, Lane, RenderContract
 from jobs.errors import BadInput
-from jobs.planner import InferCost, PlanPolicy, RenderCost, tile_seconds
+from jobs.planner import WHOLE_RUN, InferCost, PlanPolicy, RenderCost, tile_seconds
 from jobs.pricing import clearing_price, kiln_hours, price_usd, to_units
 from jobs.spec import InferSpec, RenderSpec
-from jobs.tiles import RenderTile
+from jobs.tiles import InferTile, RenderTile
 from jobs.wire import Quote
-from verification.policy import WHOLE_TILE_SHARE
+from verification.policy import GOOD, frames_again, probes
 
 __all__ = ["hourly_price", "make_quote", "proven", "wish_for_plan"]
 
 _WAIT_SHARE = 0.5
 """Machines are bought so that the job is done in this share of its deadline: the rest is for what goes wrong."""
-_NEW_WHOLE_TILES = 8
-"""Tiles of each new worker that are all done again where only whole tiles replay (coordinator.judging.drawing)."""
 _MOST_NODES = 256
 
 
@@ -80,8 +78,7 @@ def make_quote(
     units = max(to_units(price, rate), len(tiles))
     fit = [score for ask, score in asks if ask <= hourly]
     cells = sum(tile.cell_count() for tile in tiles)
-    redone = sum(min(policy.probes, tile.cell_count()) for tile in tiles)
-    share = _audit_share(contract, frames, cost, len(tiles), seconds, redone, policy.nodes)
+    share = _audit_share(contract, frames, cost, tiles, seconds, policy)
     return Quote(
         price_usd=f"{price:f}",
         price=units,
@@ -105,15 +102,16 @@ def _audit_share(
     contract: RenderContract | InferContract,
     frames: Sequence[int],
     cost: RenderCost | InferCost,
-    tiles: int,
+    tiles: Sequence[RenderTile] | Sequence[InferTile],
     seconds: float,
-    redone: int,
-    nodes: int,
+    policy: PlanPolicy,
 ) -> float:
-    """What the proof is expected to cost, as a share of the work itself, with the auditor's own preparation."""
-    if contract.lane is Lane.WHOLE:
-        new = min(tiles, _NEW_WHOLE_TILES * nodes)
-        return (new + (tiles - new) * WHOLE_TILE_SHARE) / tiles
+    """What the proof is expected to cost, as a share of the work itself, with the auditor's own preparation; of nodes
+    in good standing: a new one's first six tiles or so cost three times as much."""
+    if not contract.in_cells:
+        again = sum(frames_again(GOOD, frames=len(tile.frames)) for tile in tiles if isinstance(tile, RenderTile))
+        return again / len(frames)
+    redone = sum(probes(GOOD, cells=tile.cell_count(), floor=policy.probes) for tile in tiles)
     preparing = cost.sync_seconds * len(frames) if isinstance(cost, RenderCost) else 0.0
     return (redone * cost.cell_seconds + preparing + cost.load_seconds) / seconds
 
@@ -122,18 +120,18 @@ def proven(contract: RenderContract | InferContract, probes: int) -> str:
     """What is proven about each tile, for people."""
     if isinstance(contract, InferContract):
         return (
-            f"{probes} items of every tile, drawn after it was handed in, are computed again; outputs and the "
-            f"fingerprint of {contract.tap!r} must agree to the bit within one numerics class"
+            f"{probes} items of every tile (more of a new node's), drawn after it was handed in, are computed again; "
+            f"outputs and the fingerprint of {contract.tap!r} must agree to the bit within one numerics class"
         )
     if contract.lane is Lane.WHOLE:
         return (
-            "this engine does not repeat in parts: all tiles of new nodes, and one of "
-            f"{round(1 / WHOLE_TILE_SHARE)} of proven ones, are rendered again as a whole and compared to the bit"
+            f"this engine does not repeat in parts: one frame of each tile of up to {WHOLE_RUN} frames, drawn after it "
+            "was handed in (three of a new node's), is rendered again as a whole and compared to the bit"
         )
     how = "to the bit" if contract.lane is Lane.EXACT else "by the share of pixels that differ"
     return (
-        f"{probes} blocks of 8x8 pixels of every tile, drawn after it was handed in, are rendered again with all "
-        f"their samples and compared {how}, all {len(contract.channels)} channels"
+        f"{probes} blocks of 8x8 pixels of every tile (more of a new node's), drawn after it was handed in, are "
+        f"rendered again with all their samples and compared {how}, all {len(contract.channels)} channels"
     )
 
 

@@ -61,7 +61,7 @@ def accept(session: Session, held: Held, decision: Decision, receipt: SignedRece
             leaf=receipt.leaf, created_at=now,
         )
     )  # fmt: skip
-    praise(session, lease.node)
+    praise(session, lease.node, len(lease.cells or []))
     # No worker can claim more time than passed between lease and commitment.
     seconds = min(lease.seconds or 0, (lease.committed_at or now) - lease.created_at)
     session.execute(

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import case, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from coordinator.store.models import Node
+from verification.policy import REFUSAL, Standing, after_accept, standing
 
 __all__ = ["blame", "praise"]
 
-_CALM_EVERY = 8
-"""Accepted tiles that take away one step of suspicion."""
-_SUSPENDED_AFTER = 3
-"""Refusals after which a worker gets no more paid work, where they are more than a tenth of its tiles."""
 
-
-def praise(session: Session, address: str) -> None:
-    """A tile of this worker passed."""
-    calm = (Node.suspicion > 0) & ((Node.accepted + 1) % _CALM_EVERY == 0)
-    session.execute(
-        update(Node)
-        .where(Node.address == address)
-        .values(accepted=Node.accepted + 1, suspicion=case((calm, Node.suspicion - 1), else_=Node.suspicion))
-        .execution_options(synchronize_session=False)
-    )
+def praise(session: Session, address: str, cells: int) -> None:
+    """A tile of this worker passed, of which `cells` cells came out again."""
+    node = session.get_one(Node, address, populate_existing=True, with_for_update=True)
+    node.accepted, node.suspicion = node.accepted + 1, after_accept(node.suspicion, cells)
+    session.flush()
 
 
 def blame(session: Session, address: str) -> None:
@@ -31,11 +23,11 @@ def blame(session: Session, address: str) -> None:
     session.execute(
         update(Node)
         .where(Node.address == address)
-        .values(rejected=Node.rejected + 1, suspicion=Node.suspicion + 1)
+        .values(rejected=Node.rejected + 1, suspicion=Node.suspicion + REFUSAL)
         .execution_options(synchronize_session=False)
     )
     node = session.get_one(Node, address, populate_existing=True)
-    if node.rejected >= _SUSPENDED_AFTER and node.rejected * 10 > node.accepted and node.suspended is None:
+    if standing(node.suspicion) is Standing.PATTERN and node.suspended is None:
         node.suspended = (
             f"{node.rejected} of its {node.rejected + node.accepted} tiles were refused; ask the operator to look at it"
         )

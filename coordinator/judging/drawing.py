@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from sqlalchemy import select
@@ -11,7 +10,6 @@ from sqlalchemy.orm import Session
 from coordinator.blobs import BlobStore
 from coordinator.config import Settings
 from coordinator.events import wake_after_commit
-from coordinator.judging.acceptance import Decision, accept, signed
 from coordinator.judging.bytes import tile_bytes
 from coordinator.judging.counters import blame
 from coordinator.judging.suspicion import grounds, reference_frame
@@ -21,19 +19,16 @@ from coordinator.leasing.offers import contract_of, tile_of
 from coordinator.states import set_lease
 from coordinator.store.database import Database
 from coordinator.store.models import Job, Lease, Node, Work
-from jobs.contract import Lane, RenderContract
+from jobs.contract import InferContract, RenderContract
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
-from jobs.tiles import RenderTile
-from jobs.typed_data import lease_id_bytes
-from verification.challenge import draw_cells
+from jobs.tiles import InferTile, RenderTile
+from verification.challenge import draw_cells, draw_frames
 from verification.commitment import MalformedResult
-from verification.policy import WHOLE_TILE_SHARE, probes
+from verification.policy import frames_again, probes
 
 __all__ = ["AUDIT_PRIORITY", "add_audit", "draw"]
 
 AUDIT_PRIORITY = 10
-_ALWAYS_WHOLE = 8
-"""Tiles of a new worker that are all done again where only whole tiles replay."""
 
 
 def draw(db: Database, settings: Settings, lease_id: str) -> None:
@@ -58,7 +53,7 @@ def draw(db: Database, settings: Settings, lease_id: str) -> None:
     odd: list[dict[str, Any]] = []
     if isinstance(contract, RenderContract) and isinstance(tile, RenderTile):
         odd = grounds(contract, tile, data, reference)
-    db.transact(lambda session: _challenge(db, session, settings, lease, contract.lane, tile.cell_count(), odd))
+    db.transact(lambda session: _challenge(db, session, settings, lease, contract, tile, odd))
 
 
 def _undrawn(session: Session, lease_id: str) -> Held | None:
@@ -94,17 +89,14 @@ def _refuse(session: Session, settings: Settings, lease: Lease, reason: str, now
     )  # fmt: skip
 
 
-def _sampled(lease: Lease, root: bytes, node: Node) -> bool:
-    """Whether a tile that replays only as a whole is done again: all of a new or suspect worker's, then a share, drawn
-    from root and secret as cells are."""
-    if node.suspicion > 0 or node.accepted < _ALWAYS_WHOLE:
-        return True
-    seed = hashlib.sha256(b"kilnet/whole/1" + root + lease_id_bytes(lease.id) + lease.secret).digest()
-    return int.from_bytes(seed[:8], "big") < WHOLE_TILE_SHARE * 2**64
-
-
 def _challenge(
-    db: Database, session: Session, settings: Settings, lease: Lease, lane: Lane, cells: int, odd: list[dict[str, Any]]
+    db: Database,
+    session: Session,
+    settings: Settings,
+    lease: Lease,
+    contract: RenderContract | InferContract,
+    tile: RenderTile | InferTile,
+    odd: list[dict[str, Any]],
 ) -> None:
     hold(session, lease.node, lease.id)
     held = _undrawn(session, lease.id)
@@ -114,17 +106,13 @@ def _challenge(
     assert lease.root is not None
     root, node = bytes.fromhex(lease.root[2:]), session.get_one(Node, lease.node)
     evidence = {**(lease.evidence or {}), **({"suspicion": odd} if odd else {})}
-    if lane is Lane.WHOLE:
-        if not odd and not _sampled(lease, root, node):
-            decision = Decision(lane, "of a proven worker, not among the tiles drawn to be done again", evidence)
-            accept(session, held, decision, signed(settings, held), db.now())
-            return
-        drawn = list(range(cells))
+    kinds = len({ground["ground"] for ground in odd})
+    if isinstance(tile, RenderTile) and not contract.in_cells:
+        again = frames_again(node.suspicion, frames=len(tile.frames), grounds=kinds)
+        drawn = draw_frames(root, lease.id, lease.secret, tile, frames=again)
     else:
-        wanted = probes(
-            base=settings.probes, floor=settings.probes_floor, accepted=node.accepted,
-            suspicion=node.suspicion + len({ground["ground"] for ground in odd}), cells=cells,
-        )  # fmt: skip
+        cells = tile.cell_count()
+        wanted = probes(node.suspicion, cells=cells, floor=settings.probes, grounds=kinds)
         drawn = draw_cells(root, lease.id, lease.secret, cells=cells, probes=wanted)
     set_lease(session, lease, cells=drawn, evidence=evidence or None)
     add_audit(session, held, node, drawn, lease.id, [], db.now())

@@ -20,6 +20,7 @@ from coordinator.store.models import Node
 from jobs.states import LeaseState, WorkKind
 from jobs.typed_data import Domain, commitment_message, recover
 from jobs.wire import AuditCells, Commit, Committed
+from verification.policy import REFUSAL
 
 __all__ = ["commit"]
 
@@ -110,7 +111,7 @@ def _contradiction(session: Session, held: Held, domain: Domain, body: Commit) -
             session.execute(
                 update(Node)
                 .where(Node.address == lease.node)
-                .values(suspicion=Node.suspicion + 1)
+                .values(suspicion=Node.suspicion + REFUSAL)
                 .execution_options(synchronize_session=False)
             )
     return Conflict(f"the first commitment of token {lease.token} is final: {lease.root}", code="committed_already")

@@ -131,8 +131,13 @@ class Worker:
         return data
 
     def _cut_cells(self, work: Work, contract: RenderContract, tile: RenderTile, cells: list[int]) -> bytearray:
-        whole = self.render_tile(work, tile)
-        return bytearray().join(cell_bytes(contract, tile, memoryview(whole), cell) for cell in cells)
+        """For what replays in whole frames only: those frames that the cells are of."""
+        each = tile.cell_count() // len(tile.frames)
+        numbers = sorted({cell // each for cell in cells})
+        part = tile.model_copy(update={"frames": tuple(tile.frames[number] for number in numbers)})
+        whole = memoryview(self.render_tile(work, part))
+        places = [numbers.index(cell // each) * each + cell % each for cell in cells]
+        return bytearray().join(cell_bytes(contract, part, whole, place) for place in places)
 
     @staticmethod
     def _scene(work: Work, contract: RenderContract, tile: RenderTile) -> dict[str, Any]:

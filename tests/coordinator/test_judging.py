@@ -19,6 +19,7 @@ from jobs.wire import Fail, LeaseOffer
 from tests.coordinator.world import CLASS, CONTRACT, OTHER_CLASS, Person, World, true_bytes
 from verification.challenge import draw_cells
 from verification.commitment import commit as commit_tile
+from verification.policy import REFUSAL
 
 AUDIT = WorkKind.AUDIT
 
@@ -45,7 +46,7 @@ def audited(world: World, node: Person, auditor: Person, data: bytes | None = No
 def test_an_honest_tile_is_paid_with_a_receipt_that_anyone_can_check(world: World) -> None:
     """Lease, tile, receipt and counters agree; the receipt is signed by the coordinator; the challenge is the one that
     root, lease and secret say."""
-    job, node, auditor = world.job(tiles=1, count=20), world.worker(), world.worker(world.trusted)
+    job, node, auditor = world.job(tiles=1, count=60), world.worker(), world.worker(world.trusted)
     offer = audited(world, node, auditor)
     [receipt], [tile] = rows(world, Receipt), rows(world, Work, kind="tile")
     with world.db.read() as session:
@@ -54,7 +55,7 @@ def test_an_honest_tile_is_paid_with_a_receipt_that_anyone_can_check(world: Worl
         )  # fmt: skip
     assert (lease.state, lease.verdict, lease.lane) == ("accepted", "accept", "exact")
     assert (tile.state, tile.accepted_lease) == ("done", offer.id)
-    assert (worker.accepted, worker.rejected, worker.suspicion) == (1, 0, 0)
+    assert (worker.accepted, worker.rejected, worker.suspicion) == (1, 0, -24)
     assert row.compute_seconds == 0 and row.audit_seconds == 0  # the clock stood still; nobody may claim more
     assert receipt.price == tile.price and receipt.auditor == auditor.address and receipt.node == node.address
     message = receipt_message(
@@ -64,7 +65,7 @@ def test_an_honest_tile_is_paid_with_a_receipt_that_anyone_can_check(world: Worl
     signer = recover(message, receipt.signature)
     assert signer not in (None, node.address) and signer == world.coordinator.address
     assert lease.root is not None
-    drawn = draw_cells(bytes.fromhex(lease.root[2:]), lease.id, lease.secret, cells=20, probes=8)
+    drawn = draw_cells(bytes.fromhex(lease.root[2:]), lease.id, lease.secret, cells=60, probes=24)
     assert lease.cells == drawn
     told = status(world.db, node=node.address, lease_id=offer.id)
     assert told["state"] == "accepted" and told["cells"] == drawn and told["receipt"]["leaf"] == receipt.leaf
@@ -112,30 +113,30 @@ def test_the_worker_learns_the_cells_with_the_verdict_only(world: World) -> None
 def test_a_false_tile_is_refused_goes_elsewhere_and_is_never_paid(world: World) -> None:
     """Wrong bytes in every cell: rejected with evidence, the node and others of its owner excluded, more cells next
     time, and an honest node is paid for the same tile."""
-    world.job(tiles=1, count=40)
+    world.job(tiles=1, count=100)
     owner = Person().address
     cheat, friend = world.worker(owner=owner), world.worker(owner=owner)
     honest, auditor = world.worker(), world.worker(world.trusted)
-    tile = InferTile(first=0, count=40)
+    tile = InferTile(first=0, count=100)
     wrong = (np.frombuffer(true_bytes(tile), "<f4") * np.float32(1.01)).astype("<f4").tobytes()
     offer = audited(world, cheat, auditor, wrong)
     with world.db.read() as session:
         lease, node = session.get_one(Lease, offer.id), session.get_one(Node, cheat.address)
     assert (lease.state, lease.verdict) == ("rejected", "reject") and rows(world, Receipt) == []
-    assert "8 of 8 challenged cells" in str(lease.reason)
-    assert lease.evidence is not None and lease.evidence["cells_differing"] == 8
-    assert (node.rejected, node.suspicion) == (1, 1)
+    assert "24 of 24 challenged cells" in str(lease.reason)
+    assert lease.evidence is not None and lease.evidence["cells_differing"] == 24
+    assert (node.rejected, node.suspicion) == (1, REFUSAL)
     assert world.claim(cheat) is None and world.claim(friend) is None
     again = audited(world, honest, auditor)
     [receipt] = rows(world, Receipt)
     assert receipt.node == honest.address and receipt.attempt == again.token == 2
-    world.job(tiles=1, count=40)
+    world.job(tiles=1, count=100)
     second = world.claim(cheat)
     assert second is not None
     world.do_tile(cheat, second)
     draw(world.db, world.settings, second.id)
     with world.db.read() as session:
-        assert len(session.get_one(Lease, second.id).cells or ()) == 16
+        assert len(session.get_one(Lease, second.id).cells or ()) == 48
 
 
 def test_an_upload_that_is_not_what_was_signed_is_refused_unaudited(world: World) -> None:
@@ -186,15 +187,15 @@ def test_a_malformed_upload_is_refused_and_never_unpacked_beyond_its_length(
 
 
 def test_a_pattern_of_refusals_suspends(world: World) -> None:
-    """Three false tiles, none right: no paid work any more, and the reason says so."""
+    """Two false tiles of a new worker: no paid work any more, and the reason says so."""
     cheat, auditor = world.worker(), world.worker(world.trusted)
-    for _ in range(3):
+    for _ in range(2):
         world.job(tiles=1)
         audited(world, cheat, auditor, bytes(480))
     world.job(tiles=1)
     assert world.claim(cheat) is None
     with world.db.read() as session:
-        assert "3 of its 3 tiles were refused" in str(session.get_one(Node, cheat.address).suspended)
+        assert "2 of its 2 tiles were refused" in str(session.get_one(Node, cheat.address).suspended)
 
 
 def test_an_auditor_that_breaks_its_word_does_not_decide(world: World) -> None:

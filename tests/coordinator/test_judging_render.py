@@ -7,19 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 import zstandard
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from coordinator.judging import draw
 from coordinator.judging.suspicion import grounds, reference_frame
-from coordinator.leasing import status
-from coordinator.store.models import Lease, Node, Receipt, Work
+from coordinator.store.models import Lease, Node
 from jobs.contract import Lane, RenderContract
 from jobs.states import WorkKind
 from jobs.tiles import RenderTile
 from jobs.wire import LeaseOffer
 from tests.coordinator.world import Person, World
 from tests.unit.strategies import render_contract
+from verification.challenge import redraw
 from verification.commitment import commit as commit_tile
+from verification.policy import GOOD, REFUSAL
 
 BLENDER = "blender-5.2.3/cpu/avx512"
 CHANNELS = ("L.Combined.R", "L.Combined.G", "L.Combined.B", "L.Combined.A", "L.Depth.Z")
@@ -78,10 +79,10 @@ def test_a_tile_is_held_against_its_own_part_of_the_reference() -> None:
     assert grounds(contract_for(), other, right, REFERENCE) == []
 
 
-def render_job(world: World, contract: RenderContract, tiles: int = 1) -> str:
-    """A running render job with its reference frame."""
+def render_job(world: World, contract: RenderContract, tiles: int = 1, run: int = 1) -> str:
+    """A running render job with its reference frame; `run` frames in each tile."""
     job = world.job(
-        tiles=0, kind="render", contract=contract.model_dump(mode="json"), frames=list(range(1, tiles + 1)),
+        tiles=0, kind="render", contract=contract.model_dump(mode="json"), frames=list(range(1, tiles * run + 1)),
         spec={"kind": "render", "deadline_s": 3600},
         cost={"per_pixel_sample_seconds": 1e-6},
     )  # fmt: skip
@@ -94,7 +95,7 @@ def render_job(world: World, contract: RenderContract, tiles: int = 1) -> str:
             result={"width": 32, "height": 24, "channels": list(CHANNELS[:4]), "blobs": [blob.model_dump(mode="json")]},
         )  # fmt: skip
         for i in range(tiles):
-            tile = RenderTile(frames=(i + 1,), rect=(0, 0, 64, 48), samples=(0, 64))
+            tile = RenderTile(frames=tuple(range(i * run + 1, (i + 1) * run + 1)), rect=(0, 0, 64, 48), samples=(0, 64))
             world.add_work(session, job, WorkKind.TILE, i, tile, runtime="blender-5.2.3")
     return job
 
@@ -130,20 +131,29 @@ def test_an_odd_tile_gets_more_cells_and_is_not_refused(world: World) -> None:
     render_job(world, contract_for(), tiles=2)
     node = world.worker(cls=BLENDER)
     odd = lease_of(world, deliver(world, node, spoiled("black")))
-    assert odd.state == "uploaded" and len(odd.cells or ()) == 16
+    assert odd.state == "uploaded" and len(odd.cells or ()) == 48
     assert odd.evidence is not None and odd.evidence["suspicion"][0]["ground"] == "gate"
     plain = lease_of(world, deliver(world, node, picture(2)))
-    assert len(plain.cells or ()) == 8 and plain.evidence is None
+    assert len(plain.cells or ()) == 24 and plain.evidence is None
 
 
-@pytest.mark.parametrize(("accepted", "suspicion"), [(0, 0), (7, 0), (1000, 1)])
-def test_whole_tiles_of_new_and_suspect_workers_are_all_redone(world: World, accepted: int, suspicion: int) -> None:
-    """Where nothing smaller replays, every cell of the tile is challenged."""
-    render_job(world, contract_for(Lane.WHOLE))
+@pytest.mark.parametrize(("suspicion", "frames"), [(GOOD, 1), (0, 3), (REFUSAL, 10)])
+def test_of_a_run_of_whole_frames_some_are_redone_and_all_of_a_suspect_workers(
+    world: World, suspicion: int, frames: int
+) -> None:
+    """Where nothing smaller replays, frames are drawn as cells are, and each drawn frame is challenged as a whole;
+    whoever checks the drawing comes to the same cells."""
+    contract = contract_for(Lane.WHOLE)
+    render_job(world, contract, run=10)
     node = world.worker(cls=BLENDER)
-    standing(world, node, accepted=accepted, suspicion=suspicion)
-    lease = lease_of(world, deliver(world, node, picture()))
-    assert lease.state == "uploaded" and lease.cells == list(range(48))
+    standing(world, node, suspicion=suspicion)
+    offer = deliver(world, node, np.concatenate([picture(frame) for frame in range(1, 11)]))
+    lease = lease_of(world, offer)
+    assert lease.state == "uploaded" and lease.cells is not None and lease.root is not None
+    assert isinstance(offer.tile, RenderTile) and len(lease.cells) == 48 * frames
+    assert len({offer.tile.cell(cell).frame for cell in lease.cells}) == frames
+    root = bytes.fromhex(lease.root[2:])
+    assert redraw(contract, offer.tile, root, lease.id, lease.secret, lease.cells) == lease.cells
 
 
 def standing(world: World, node: Person, **columns: Any) -> None:
@@ -151,27 +161,10 @@ def standing(world: World, node: Person, **columns: Any) -> None:
         session.execute(update(Node).where(Node.address == node.address).values(**columns))
 
 
-def test_whole_tiles_of_proven_workers_are_sampled(world: World) -> None:
-    """About a tenth of them is redone, drawn by root and secret; the others are paid, and say that nobody did."""
-    render_job(world, contract_for(Lane.WHOLE), tiles=40)
-    node = world.worker(cls=BLENDER)
-    standing(world, node, accepted=1000)
-    for number in range(1, 41):
-        deliver(world, node, picture(number))
-    with world.db.read() as session:
-        receipts = session.scalars(select(Receipt)).all()
-        audits = session.scalars(select(Work).where(Work.kind == "audit")).all()
-    assert len(receipts) + len(audits) == 40
-    # 40 draws at 0.1: 14 or more have a chance of 1 in 10,000.
-    assert len(audits) < 14
-    assert all(receipt.auditor is None and receipt.lane == "whole" for receipt in receipts)
-    told = status(world.db, node=node.address, lease_id=receipts[0].lease_id)
-    assert told["state"] == "accepted" and told["cells"] == [] and "not among the tiles drawn" in str(told["reason"])
-
-
 def test_an_odd_whole_tile_is_always_redone(world: World) -> None:
-    """A proven worker's black frame is not let through by chance."""
-    render_job(world, contract_for(Lane.WHOLE))
+    """A black frame of a worker in good standing is not let through by chance."""
+    render_job(world, contract_for(Lane.WHOLE), run=2)
     node = world.worker(cls=BLENDER)
-    standing(world, node, accepted=1000)
-    assert lease_of(world, deliver(world, node, spoiled("black"))).state == "uploaded"
+    standing(world, node, suspicion=GOOD)
+    lease = lease_of(world, deliver(world, node, np.concatenate([spoiled("black"), picture(2)])))
+    assert len(lease.cells or ()) == 2 * 48

@@ -16,6 +16,7 @@ from jobs.tiles import InferTile
 from jobs.wire import Fail, LeaseOffer, Release
 from tests.coordinator.world import CONTRACT, OTHER_CLASS, Person, World, true_bytes
 from verification.commitment import commit as commit_tile
+from verification.policy import REFUSAL
 
 
 def root_of(offer: LeaseOffer) -> bytes:
@@ -152,7 +153,7 @@ def test_the_first_commitment_is_final_and_a_second_is_evidence(world: World) ->
     assert lease.evidence["first_commitment"]["signature"] == lease.node_signature
     assert lease.evidence["contradictions"][0]["root"] == "0x" + bytes(32).hex()
     with world.db.read() as session:
-        assert session.get_one(Node, person.address).suspicion == 1
+        assert session.get_one(Node, person.address).suspicion == REFUSAL
 
 
 @pytest.mark.parametrize("fault", ["bad_signature", "wrong_cells", "wrong_class"])

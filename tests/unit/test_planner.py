@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.contract import Lane
 from jobs.geometry import Rect
-from jobs.planner import InferCost, PlanPolicy, RenderCost, plan_infer, plan_render, tile_seconds
+from jobs.planner import WHOLE_RUN, InferCost, PlanPolicy, RenderCost, plan_infer, plan_render, tile_seconds
 from tests.unit.strategies import infer_contract, render_contract
 
 policies = st.builds(
@@ -75,10 +75,13 @@ def disjoint(rects: list[Rect]) -> bool:
 @settings(deadline=None)
 @given(contracts, frame_lists, costs, policies)
 def test_what_may_not_be_cut_is_not_cut(contract, frames, cost, policy) -> None:  # type: ignore[no-untyped-def]
-    """Whole lane: one tile a frame. Adaptive sampling, or passes that cannot be merged: no sample ranges."""
+    """Whole lane: whole frames, in runs, so that of each run one is redone. Adaptive sampling, or passes that cannot be
+    merged: no sample ranges."""
     plan = plan_render(contract, frames, cost, policy, sample_ranges=4)
     if contract.lane is Lane.WHOLE:
-        assert [(tile.frames, tile.rect) for tile in plan] == [((frame,), contract.window) for frame in frames]
+        assert [frame for tile in plan for frame in tile.frames] == list(frames)
+        assert all(tile.rect == contract.window and len(tile.frames) <= WHOLE_RUN for tile in plan)
+        assert len(plan) >= min(policy.nodes, len(frames)) / 2  # each node gets some
     if contract.adaptive or not contract.sample_split or contract.lane is Lane.WHOLE:
         assert {tile.samples for tile in plan} == {(0, contract.samples)}
 

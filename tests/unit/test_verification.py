@@ -16,7 +16,7 @@ from jobs.states import Verdict
 from jobs.tiles import InferTile, RenderTile
 from jobs.typed_data import Domain, order_message, receipt_message, recover, sign, signing_digest
 from tests.unit.strategies import infer_contract, infer_tiles, render_contract, render_tiles
-from verification import challenge, commitment, compare, gate, merkle, policy, receipts
+from verification import challenge, commitment, compare, gate, merkle, receipts
 from verification.limits import Limits
 
 PAIR = {"worker_class": "a", "auditor_class": "b"}
@@ -178,15 +178,6 @@ def test_the_gate_sees_gross_faults_and_forgives_noise_and_flat_pictures() -> No
     assert gate.look(np.ascontiguousarray(picture[::-1, ::-1]), picture).suspicious
     flat = np.full_like(picture, 0.3)
     assert not gate.look(flat + rng.normal(0, 0.004, flat.shape).astype(np.float32), flat).suspicious
-
-
-def test_probes_fall_with_trust_rise_with_suspicion_and_are_never_zero() -> None:
-    def at(accepted: int, suspicion: int) -> int:
-        return policy.probes(base=8, floor=4, accepted=accepted, suspicion=suspicion, cells=1000)
-
-    assert at(0, 0) == 8 and at(10_000, 0) == 4 and at(0, 2) == 32
-    assert policy.probes(base=8, floor=4, accepted=0, suspicion=3, cells=5) == 5
-    assert policy.survival(0.5, 8) == pytest.approx(1 / 256)
 
 
 VECTORS = json.loads((Path(contracts.__file__).parent / "artifacts" / "vectors.json").read_text())

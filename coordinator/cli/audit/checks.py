@@ -17,7 +17,7 @@ from jobs.spec import explain
 from jobs.tiles import InferTile, RenderTile
 from jobs.typed_data import Domain, commitment_message, receipt_message, recover
 from jobs.wire import ReceiptView, SettlementView
-from verification.challenge import draw_cells, secret_hash
+from verification.challenge import redraw, secret_hash
 from verification.receipts import receipt_leaf, verify_receipt_path
 
 __all__ = ["Bundle", "Check", "check_cover", "check_money", "check_receipt", "read_bundle", "receipt_of"]
@@ -120,7 +120,7 @@ def check_receipt(bundle: Bundle, receipt: ReceiptView) -> list[Check]:
     if receipt.secret is not None:
         secret = _bytes(receipt.secret)
         add("secret was fixed before", secret_hash(secret) == _bytes(receipt.secret_hash), receipt.secret_hash)
-        drawn = draw_cells(root, receipt.lease, secret, cells=cells, probes=max(1, len(chosen)))
+        drawn = redraw(bundle.contract, receipt.spec, root, receipt.lease, secret, chosen)
         add("secret draws those cells", drawn == chosen, f"{drawn[:8]}")
     if bundle.receipt_root is not None:
         proof = [_bytes(step) for step in receipt.proof or ()]
