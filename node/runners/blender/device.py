@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,18 @@ def _preferences() -> Any:
     return addon.preferences
 
 
-def list_devices() -> list[dict[str, str]]:
-    """`[{"id": "CPU" | "OPTIX:0" ..., "name": ...}]`; the id is what `--device` takes."""
+def list_devices(kinds: Collection[str] = GPU_KINDS) -> list[dict[str, str]]:
+    """`[{"id": "CPU" | "OPTIX:0" ..., "name": ...}]`, the CPU and GPUs of these kinds; the id is what `--device` takes.
+
+    Asking for a kind loads its drivers, which takes a while and, under an emulator, can end the process.
+    """
     found = [{"id": "CPU", "name": platform.processor() or platform.machine()}]
+    if not kinds:
+        return found
     preferences = _preferences()
     offered = {item[0] for item in preferences.get_device_types(bpy.context)}
     for kind in GPU_KINDS:
-        if kind in offered:
+        if kind in offered and kind in kinds:
             devices = [d for d in preferences.get_devices_for_type(kind) or () if d.type == kind]
             found += [{"id": f"{kind}:{i}", "name": d.name} for i, d in enumerate(devices)]
     return found
@@ -47,8 +53,8 @@ def use_device(wanted: str) -> str:
     if kind == "CPU":
         preferences.compute_device_type = "NONE"
         return "CPU"
-    known = [d["id"] for d in list_devices()]
-    if f"{kind}:{index or 0}" not in known:
+    if f"{kind}:{index or 0}" not in [d["id"] for d in list_devices((kind,))]:
+        known = [d["id"] for d in list_devices()]
         raise RunnerError("device_unavailable", f"There is no device {wanted}; this machine has {', '.join(known)}.")
     preferences.compute_device_type = kind
     preferences.refresh_devices()

@@ -70,7 +70,7 @@ def _greet(chosen: str) -> None:
             "runtime": "blender",
             "version": version(),
             "device": chosen,
-            "devices": device.list_devices(),
+            "devices": device.list_devices(() if chosen.upper() == "CPU" else (chosen.upper().partition(":")[0],)),
             "cpu": device.instruction_set(),
         }
     )
