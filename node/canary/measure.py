@@ -88,12 +88,13 @@ class Measured:
         )
 
 
-def measure(runtime: str, pool: RunnerPool, folder: Path) -> Measured:
-    """What `measure_all` finds out about `runtime` itself. Raises CanaryFailed."""
-    return measure_all(runtime, pool, folder)[0]
+def measure(runtime: str, pool: RunnerPool, folder: Path, *, bench: bool = True) -> Measured:
+    """What `measure_all` finds out about `runtime` itself; its class alone, without seconds, where `bench` is False.
+    Raises CanaryFailed."""
+    return measure_all(runtime, pool, folder, bench=bench)[0]
 
 
-def measure_all(runtime: str, pool: RunnerPool, folder: Path) -> list[Measured]:
+def measure_all(runtime: str, pool: RunnerPool, folder: Path, *, bench: bool = True) -> list[Measured]:
     """Run `runtime`'s canary twice and its benchmark, some seconds in all; `folder` is for its files. Of Blender also
     what is found out about the graphics driver, where there is one: its raster engines have a class of their own.
 
@@ -103,14 +104,14 @@ def measure_all(runtime: str, pool: RunnerPool, folder: Path) -> list[Measured]:
         runner = _runner(runtime, pool, folder)
         run = _blender if runtime == BLENDER else _onnx
         digests = {_digest(run(runner, pool, bench=False)) for _ in range(2)}
-        seconds = []
-        for _ in range(_BENCHES):
+        seconds = [] if bench else [0.0]
+        for _ in range(_BENCHES * bench):
             run(runner, pool, bench=True)
             seconds.append(_seconds(runner, pool))
         device, repeats = _device(runtime, pool), len(digests) == 1
         digest = digests.pop() if repeats else _digest(json.dumps(runner.process.ready.get("devices")).encode())
         found = [Measured(runtime, runner.version, device, digest, min(seconds), repeats)]
-        if runtime == BLENDER and (driver := _driver(runner)) is not None:
+        if bench and runtime == BLENDER and (driver := _driver(runner)) is not None:
             found.append(_raster(runner, pool, driver, min(seconds)))
         return found
     except RunnerFailure as error:
