@@ -17,10 +17,11 @@ from jobs.states import JobKind, JobState, Verdict, WorkKind
 from jobs.tiles import Tile
 
 __all__ = [
-    "PROTOCOL", "AcceptJob", "AccountView", "ApiKeyCreated", "ApiKeyView", "AuditCells", "BlobQuery", "BlobsMissing",
-    "ChainInfo", "ClaimRequest", "Commit", "Committed", "Complete", "Completed", "CreateApiKey", "CreateJob", "Error",
-    "Fail", "Heartbeat", "HeartbeatReply", "Info", "JobView", "LeaseOffer", "Login", "NodeView", "Nonce",
-    "NonceRequest", "OutputView", "PageCode", "PermitSignature", "Quote", "ReceiptView", "RegisterNode", "Rejection",
+    "PROTOCOL", "AcceptJob", "AccountView", "ApiKeyCreated", "ApiKeyView", "AttemptView", "AuditCells", "AuditedView",
+    "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest", "Commit", "Committed", "Complete", "Completed",
+    "CreateApiKey", "CreateJob", "EpochView", "Error", "EscrowView", "Fail", "Heartbeat", "HeartbeatReply", "Info",
+    "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login", "NodeView", "Nonce", "NonceRequest",
+    "OperatorView", "OutputView", "PageCode", "PermitSignature", "Quote", "ReceiptView", "RegisterNode", "Rejection",
     "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "TileView", "Units",
 ]  # fmt: skip
 
@@ -262,6 +263,122 @@ class JobView(_Wire):
     """In words, what the job waits for, such as a node that fits."""
 
 
+class JobFacts(_Wire):
+    """What a job's tiles lie on; None or empty before it is known."""
+
+    frames: tuple[int, ...] = ()
+    window: tuple[int, int, int, int] | None = None
+    """Pixels of the full frame that are rendered; tiles lie in it."""
+    width: int = 0
+    height: int = 0
+    samples: int = 0
+    cell_side: int = 0
+    """Side of an audited cell in pixels."""
+    engine: str = ""
+    runtime: str = ""
+    reference_frame: int | None = None
+    """The frame that the reference frame shows."""
+    items: int = 0
+    spent: Units = 0
+    """The price of all tiles that passed so far."""
+
+
+class AttemptView(_Wire):
+    """One worker's try at a tile, as the job's owner sees it."""
+
+    attempt: int
+    node: Address
+    node_name: str
+    state: str
+    started_at: float
+    finished_at: float | None
+    seconds: float | None
+    progress: float
+    detail: str
+    lane: Lane | None
+    verdict: Verdict | None
+    reason: str | None
+    cells: tuple[int, ...]
+    """The audited cells; empty until there is a verdict."""
+    evidence: dict[str, Any]
+    """Of a refusal or failure: what differed, or the node's code and log."""
+    numerics_class: str
+    commitment: Hex32 | None
+
+
+class AuditedView(_Wire):
+    """Which cells of a tile were audited in one attempt."""
+
+    tile: int
+    attempt: int
+    verdict: Verdict
+    cells: tuple[int, ...]
+    differing: tuple[int, ...]
+    """Those that came out otherwise, as far as the evidence names them."""
+
+
+class LogEntry(_Wire):
+    """One event of a job."""
+
+    id: int
+    type: str
+    at: float
+    data: dict[str, Any]
+
+
+class EpochView(_Wire):
+    number: int
+    created_at: float
+    burned: Units
+    """By the jobs whose receipts it pays."""
+    minted: Units
+    """What it adds to the rewards; claimed by the owners when they like."""
+    root: Hex32
+    tx: str | None
+    state: str
+
+
+class OperatorView(_Wire):
+    owner: Address
+    earned: Units
+    """Of all receipts that are paid by an epoch."""
+    tiles: int
+    nodes: int
+
+
+class LedgerView(_Wire):
+    """What anyone may see of the money."""
+
+    burned: Units
+    minted: Units
+    fees: Units
+    jobs_settled: int
+    tiles_paid: int
+    receipts_waiting: int
+    """Receipts that no epoch pays yet."""
+    kiln_per_usd: str
+    usd_per_kiln_hour: float | None
+    """The middle one of the asks of those who are online; None where nobody is."""
+    epochs: tuple[EpochView, ...]
+    """The latest first."""
+    operators: tuple[OperatorView, ...]
+    """Those who earned most, first."""
+
+
+class EscrowView(_Wire):
+    """A job as the chain has it, as this gateway reads it."""
+
+    job: str
+    state: str
+    client: Address
+    cap: Units
+    price: Units
+    receipt_root: Hex32
+    receipt_count: int
+    receipt_signer: Address
+    """Who signs receipts here."""
+
+
 class TileView(_Wire):
     index: int
     tile: Tile
@@ -359,6 +476,9 @@ class NodeView(_Wire):
     earned: Units
     suspended: str | None
     """Why it gets no paid work, or None."""
+    suspicion: int = 0
+    """Above 0 more cells of its tiles are audited."""
+    last_seen: float = 0
 
 
 class ClaimRequest(_Wire):

@@ -86,6 +86,8 @@ class Hints:
                 del self._waiting[topic]
 
     WAKE = WAKE
+    ANY_JOB = job_topic("*")
+    """For `listen`: something happened to some job."""
     job = staticmethod(job_topic)
 
     def wake_all(self) -> None:
@@ -120,5 +122,7 @@ class Hints:
             return
         channel = message.get("channel")
         name = channel.decode() if isinstance(channel, bytes) else str(channel)
-        for waiter in self._waiting.get(name, ()):
-            waiter.set()
+        heard = (name, self.ANY_JOB) if name != WAKE else (name,)
+        for topic in heard:
+            for waiter in self._waiting.get(topic, ()):
+                waiter.set()

@@ -1,4 +1,4 @@
-"""Following a job: its events out of SQL, in order, from wherever the reader left off, as server-sent events."""
+"""Following jobs: events out of SQL, in order, from wherever the reader left off, as server-sent events."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from coordinator.events.hints import Hints
 from coordinator.store.models import Event, Job
@@ -17,41 +17,53 @@ from jobs.states import JOB_FINAL
 if TYPE_CHECKING:
     from coordinator.store.database import Database
 
-__all__ = ["HEARTBEAT", "format_event", "stream"]
+__all__ = ["HEARTBEAT", "Told", "changed_jobs", "format_event", "stream"]
 
 HEARTBEAT = b": still here\n\n"
 _HEARTBEAT_SECONDS = 15.0
 _LOOK_SECONDS = 2.0
 """The database is looked at this often even without a hint: one may be lost."""
+_GATHER_SECONDS = 0.2
+"""Who watches many jobs is told of all that happened within so long at once."""
 _PAGE = 500
 _SETTLE_SECONDS = 5.0
 """An event may be committed after one with a higher id; so rows younger than this are looked at again."""
 
 
-def format_event(id: int, type: str, data: object) -> bytes:
+class Told(NamedTuple):
+    """One event."""
+
+    id: int
+    """What a reader resumes after."""
+    job: str
+    type: str
+    data: dict[str, Any]
+    """With `at`, when it happened, in Unix seconds."""
+
+
+def format_event(id: int | None, type: str, data: object) -> bytes:
     """One server-sent event. JSON escapes line breaks, so `data` is always one line."""
-    return f"id: {id}\nevent: {type}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+    head = "" if id is None else f"id: {id}\n"
+    return f"{head}event: {type}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
 class _Reader:
-    """Reads one job's events after an id: each exactly once, also those that were committed out of order."""
+    """Reads the events that are `wanted` after an id: each exactly once, also those committed out of order."""
 
-    def __init__(self, db: Database, job_id: str, after_id: int) -> None:
-        self._db, self._job_id = db, job_id
+    def __init__(self, db: Database, wanted: ColumnElement[bool], after_id: int) -> None:
+        self._db, self._wanted = db, wanted
         self._floor = after_id
         """Everything up to this id was read or asked to be left out."""
         self._seen: dict[int, float] = {}
         self.last = after_id
         """What a reader resumes after."""
 
-    def read(self) -> tuple[list[tuple[int, str, object]], bool]:
-        """New events (id, type, data), and whether the job had ended before they were read."""
+    def read(self) -> list[Told]:
+        """New events."""
         with self._db.read() as session:
-            # The state first: an event that is written together with the last state is then surely read below.
-            state = session.scalar(select(Job.state).where(Job.id == self._job_id))
             rows = session.execute(
-                select(Event.id, Event.type, Event.data, Event.created_at)
-                .where(Event.job_id == self._job_id, Event.id > self._floor)
+                select(Event.id, Event.job_id, Event.type, Event.data, Event.created_at)
+                .where(self._wanted, Event.id > self._floor)
                 .order_by(Event.id)
                 .limit(_PAGE + len(self._seen))
             ).all()
@@ -63,11 +75,17 @@ class _Reader:
                 break
             self._floor = id
             del self._seen[id]
-        out: list[tuple[int, str, object]] = []
+        out = []
         for row in fresh:
             self.last = max(self.last, row.id)
-            out.append((self.last, row.type, row.data))
-        return out, state is None or state in JOB_FINAL
+            out.append(Told(self.last, row.job_id, row.type, {**row.data, "at": row.created_at}))
+        return out
+
+
+def _ended(db: Database, job_id: str) -> bool:
+    with db.read() as session:
+        state = session.scalar(select(Job.state).where(Job.id == job_id))
+    return state is None or state in JOB_FINAL
 
 
 async def stream(
@@ -81,15 +99,20 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """Server-sent events of a job with an id above `after_id`, then those that follow, until the job has ended and
     all is sent, or until `stopping()`. A comment is sent where nothing happens for `heartbeat_seconds`."""
-    reader = _Reader(db, job_id, after_id)
+    reader = _Reader(db, Event.job_id == job_id, after_id)
+
+    def look() -> tuple[bool, list[Told]]:
+        # The state first: an event that is written together with the last state is then surely read after it.
+        return _ended(db, job_id), reader.read()
+
     # Sent at once, so that a reader behind a buffering proxy knows that it is connected.
     yield HEARTBEAT
     quiet_since = time.monotonic()
     with hints.listen(Hints.job(job_id)) as topic:
         while not stopping():
-            events, ended = await asyncio.to_thread(reader.read)
+            ended, events = await asyncio.to_thread(look)
             for event in events:
-                yield format_event(*event)
+                yield format_event(event.id, event.type, event.data)
             if events:
                 quiet_since = time.monotonic()
                 continue
@@ -101,3 +124,24 @@ async def stream(
                 quiet_since = time.monotonic()
                 left = heartbeat_seconds
             await topic.wait(min(left, _LOOK_SECONDS))
+
+
+async def changed_jobs(
+    db: Database, hints: Hints, owner: str, after_id: int, *, stopping: Callable[[], bool] = lambda: False
+) -> AsyncIterator[tuple[int, list[str]]]:
+    """Which jobs of an account something happened to after an event, and what to resume after; several events of a
+    job within a moment come as one. Empty lists are signs of life. Until `stopping()`."""
+    reader = _Reader(db, Event.job_id.in_(select(Job.id).where(Job.owner == owner)), after_id)
+    yield after_id, []
+    quiet_since = time.monotonic()
+    with hints.listen(Hints.ANY_JOB) as topic:
+        while not stopping():
+            events = await asyncio.to_thread(reader.read)
+            if events:
+                yield reader.last, list(dict.fromkeys(event.job for event in events))
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > _HEARTBEAT_SECONDS:
+                yield reader.last, []
+                quiet_since = time.monotonic()
+            await asyncio.sleep(_GATHER_SECONDS)
+            await topic.wait(_LOOK_SECONDS)

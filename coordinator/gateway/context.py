@@ -19,10 +19,11 @@ from coordinator.auth import Caller, who
 from coordinator.blobs import BlobStore
 from coordinator.config import Settings
 from coordinator.errors import Forbidden, NotSignedIn
-from coordinator.events import Hints
+from coordinator.events import Feed, Hints
 from coordinator.gateway.limits import ACCOUNT, GUEST, SIGN_IN, Limiter, Rate
 from coordinator.gateway.metrics import Metrics
 from coordinator.store.database import Database
+from coordinator.web.pictures import LivePictures
 from jobs.wire import ChainInfo
 
 __all__ = ["COOKIE", "Context", "Gateway", "Guest", "SignedIn", "WithWallet", "in_thread", "same_origin"]
@@ -62,6 +63,8 @@ class Gateway:
         """Claims that look for work at once: thousands may wait, and other calls must still get through."""
         self.body_slots = asyncio.Semaphore(64)
         """Chunks of uploads in memory at once."""
+        self.live_pictures = LivePictures(db, store)
+        self._feeds: dict[str, Feed] = {}
         self.streams: Counter[str] = Counter()
         """Open event streams by account."""
         self._sessions: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
@@ -85,6 +88,12 @@ class Gateway:
         if len(self._sessions) > _SESSIONS:
             self._sessions.popitem(last=False)
         return caller
+
+    def feed(self, name: str, read: Callable[[], dict[str, str]], *, seconds: float) -> Feed:
+        """The one feed of this name; `read` is used by the first who asks."""
+        if name not in self._feeds:
+            self._feeds[name] = Feed(name, read, seconds=seconds)
+        return self._feeds[name]
 
     def forget(self, token: str) -> None:
         """A session that has ended is not remembered any longer."""

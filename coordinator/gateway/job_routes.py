@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import StreamingResponse
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy import func, select
 
 from coordinator import admission, events, settlement, views
 from coordinator.auth import Caller
-from coordinator.errors import NotFound, SlowDown
 from coordinator.gateway.bodies import MEBIBYTE, from_caller, to_json
 from coordinator.gateway.context import Context, Gateway, SignedIn, in_thread
-from coordinator.store.models import Job
+from coordinator.gateway.jobs_seen import JobId, visible
+from coordinator.gateway.live_routes import LAST_EVENT, resume_after, streaming
+from coordinator.store.models import Event, Job
 from jobs.wire import AcceptJob, CreateJob
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/jobs")
-JobId = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,24}$")]
-_STREAMS_PER_ACCOUNT = 64
 _LAST_ID = (1 << 63) - 1
 
 
@@ -46,8 +43,11 @@ def list_jobs(
     if before is not None:
         wanted = wanted.where(Job.created_at < before)
     with gateway.db.read() as session:
+        newest = session.scalar(select(func.max(Event.id))) or 0
         jobs = session.scalars(wanted).all()
-        return to_json(views.job_views(session, jobs, now=gateway.db.now()))
+        answer = to_json(views.job_views(session, jobs, now=gateway.db.now()))
+    answer.headers[LAST_EVENT] = str(newest)
+    return answer
 
 
 @router.get("/{job_id}")
@@ -64,8 +64,11 @@ def tiles(
     limit: Annotated[int, Query(ge=1, le=100_000)] = 100_000,
 ) -> Response:
     with gateway.db.read() as session:
-        job = _visible(session, caller, job_id)
-        return to_json(views.tile_views(session, job.id, offset=offset, limit=limit))
+        job = visible(session, caller, job_id)
+        newest = views.last_event(session, job.id)
+        answer = to_json(views.tile_views(session, job.id, offset=offset, limit=limit))
+    answer.headers[LAST_EVENT] = str(newest)
+    return answer
 
 
 @router.post("/{job_id}/accept")
@@ -98,13 +101,13 @@ def resume(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
 @router.get("/{job_id}/outputs")
 def outputs(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     with gateway.db.read() as session:
-        return to_json(views.output_views(session, _visible(session, caller, job_id).id))
+        return to_json(views.output_views(session, visible(session, caller, job_id).id))
 
 
 @router.get("/{job_id}/receipts")
 def receipts(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     with gateway.db.read() as session:
-        return to_json(views.receipt_views(session, _visible(session, caller, job_id)))
+        return to_json(views.receipt_views(session, visible(session, caller, job_id)))
 
 
 @router.get("/{job_id}/bundle")
@@ -112,51 +115,34 @@ def bundle(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     domain = settlement.domain(gateway.settings)
     signer, _ = settlement.receipt_signer(gateway.settings)
     with gateway.db.read() as session:
-        job = _visible(session, caller, job_id)
+        job = visible(session, caller, job_id)
         return to_json(views.bundle(session, job, domain, receipt_signer=signer))
 
 
 @router.get("/{job_id}/events")
-async def follow(request: Request, gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+async def follow(
+    request: Request,
+    gateway: Context,
+    caller: SignedIn,
+    job_id: JobId,
+    after: Annotated[int, Query(ge=0, le=_LAST_ID)] = 0,
+) -> Response:
+    """What happens to a job, after an event."""
     await in_thread(_exists, gateway, caller, job_id)
-    if gateway.streams[caller.address] >= _STREAMS_PER_ACCOUNT:
-        raise SlowDown(f"this account follows {_STREAMS_PER_ACCOUNT} jobs already; close some", retry_after=5)
-    after = request.headers.get("last-event-id", "")
-    after_id = min(int(after), _LAST_ID) if after.isascii() and after.isdigit() and len(after) <= 19 else 0
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    content = _counted(gateway, caller, job_id, after_id)
-    return StreamingResponse(content, headers=headers, media_type="text/event-stream")
-
-
-async def _counted(gateway: Gateway, caller: Caller, job_id: str, after_id: int) -> AsyncIterator[bytes]:
-    gateway.streams[caller.address] += 1
-    try:
-        async for sent in events.stream(
-            gateway.db, gateway.hints, job_id, after_id, stopping=lambda: gateway.stopping
-        ):  # fmt: skip
-            yield sent
-    finally:
-        gateway.streams[caller.address] -= 1
-        if gateway.streams[caller.address] <= 0:
-            del gateway.streams[caller.address]
-
-
-def _visible(session: Session, caller: Caller, job_id: str) -> Job:
-    """The job, for its owner and for the coordinator's own workers. Raises NotFound for all others."""
-    job = session.get(Job, job_id)
-    if job is None or not (job.owner == caller.address or caller.trusted):
-        raise NotFound(f"no job {job_id} of this account")
-    return job
+    content = events.stream(
+        gateway.db, gateway.hints, job_id, resume_after(request, after), stopping=lambda: gateway.stopping
+    )
+    return streaming(gateway, caller.address, content)
 
 
 def _exists(gateway: Gateway, caller: Caller, job_id: str) -> None:
     with gateway.db.read() as session:
-        _visible(session, caller, job_id)
+        visible(session, caller, job_id)
 
 
 def _shown(gateway: Gateway, caller: Caller, job_id: str) -> Response:
     with gateway.db.read() as session:
-        job = _visible(session, caller, job_id)
+        job = visible(session, caller, job_id)
         return to_json(views.job_view(session, job, now=gateway.db.now()))
 
 

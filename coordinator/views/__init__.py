@@ -1,12 +1,15 @@
 """What people and programs are shown of the rows: the views of jobs.wire. Sums are made by the database."""
 
 from coordinator.views.bundle import bundle
+from coordinator.views.detail import attempt_views, audited_views, job_facts, last_event, log_entries
 from coordinator.views.jobs import job_view, job_views
+from coordinator.views.ledger import ledger_view
 from coordinator.views.nodes import ONLINE_SECONDS, node_view, node_views, nodes_online
 from coordinator.views.parts import output_views, tile_views
 from coordinator.views.receipts import receipt_views
 
 __all__ = [
-    "ONLINE_SECONDS", "bundle", "job_view", "job_views", "node_view", "node_views", "nodes_online", "output_views",
-    "receipt_views", "tile_views",
+    "ONLINE_SECONDS", "attempt_views", "audited_views", "bundle", "job_facts", "job_view", "job_views", "last_event",
+    "ledger_view", "log_entries", "node_view", "node_views", "nodes_online", "output_views", "receipt_views",
+    "tile_views",
 ]  # fmt: skip

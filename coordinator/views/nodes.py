@@ -56,6 +56,8 @@ def node_views(session: Session, nodes: Sequence[Node], *, now: float) -> list[N
                 tiles_rejected=node.rejected,
                 earned=earned.get(node.address, 0),
                 suspended=node.suspended,
+                suspicion=node.suspicion,
+                last_seen=node.last_seen,
             )
         )
     return views

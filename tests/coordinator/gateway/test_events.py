@@ -40,7 +40,9 @@ def _read(sent: list[bytes]) -> list[tuple[int, str, Any]]:
     for block in b"".join(sent).decode().split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
         if fields:
-            out.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+            data = json.loads(fields["data"])
+            assert abs(data.pop("at") - time.time()) < 60, "an event says when it happened"
+            out.append((int(fields["id"]), fields["event"], data))
     return out
 
 

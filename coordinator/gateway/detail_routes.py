@@ -1,0 +1,99 @@
+"""One job in detail: facts, attempts, audited cells, what happened, pictures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import TypeAdapter
+from sqlalchemy import select
+
+from coordinator import views
+from coordinator.errors import NotFound
+from coordinator.gateway.bodies import to_json
+from coordinator.gateway.context import Context, Gateway, SignedIn
+from coordinator.gateway.jobs_seen import JobId, visible
+from coordinator.store.models import Output
+from coordinator.web.pictures import Picture, shown
+from jobs.contract import Contract, RenderContract
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/jobs/{job_id}")
+TileIndex = Annotated[int, Path(ge=0, le=1 << 31)]
+Frame = Annotated[int, Path(ge=-(1 << 31), le=1 << 31)]
+_CONTRACT: TypeAdapter[Contract] = TypeAdapter(Contract)
+
+
+@router.get("/facts")
+def facts(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    with gateway.db.read() as session:
+        return to_json(views.job_facts(session, visible(session, caller, job_id)))
+
+
+@router.get("/tiles/{index}/attempts")
+def attempts(gateway: Context, caller: SignedIn, job_id: JobId, index: TileIndex) -> Response:
+    with gateway.db.read() as session:
+        return to_json(views.attempt_views(session, visible(session, caller, job_id).id, index))
+
+
+@router.get("/audited")
+def audited(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    """Every audited cell whose verdict is known."""
+    with gateway.db.read() as session:
+        return to_json(views.audited_views(session, visible(session, caller, job_id).id))
+
+
+@router.get("/log")
+def log(
+    gateway: Context,
+    caller: SignedIn,
+    job_id: JobId,
+    before: Annotated[int | None, Query(ge=0, le=(1 << 63) - 1)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> Response:
+    """What happened, the latest first; `before` (id of the last one seen) goes on."""
+    with gateway.db.read() as session:
+        job = visible(session, caller, job_id)
+        return to_json(views.log_entries(session, job.id, before=before, limit=limit))
+
+
+@router.get("/frames/{frame}/{kind}.png")
+def picture(
+    request: Request,
+    gateway: Context,
+    caller: SignedIn,
+    job_id: JobId,
+    frame: Frame,
+    kind: Literal["reference", "live", "result"],
+) -> Response:
+    """A frame as a small PNG: the reference frame, the tiles that passed so far, or what was delivered."""
+    made = _picture(gateway, caller, job_id, frame, kind)
+    headers = {
+        "ETag": f'"{kind}-{made.tag}"',
+        "Cache-Control": "private, no-cache",
+        "X-Content-Type-Options": "nosniff",
+        "Kilnet-More": str(int(made.more)),
+    }
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(made.png, headers=headers, media_type="image/png")
+
+
+def _picture(gateway: Gateway, caller: SignedIn, job_id: str, frame: int, kind: str) -> Picture:
+    with gateway.db.read() as session:
+        job = visible(session, caller, job_id)
+        if job.contract is None or job.kind != "render":
+            raise NotFound("this job has no frames yet")
+        contract = _CONTRACT.validate_python(job.contract)
+        wanted = Output.kind == "preview" if kind == "reference" else (Output.frame == frame) & (Output.kind == "image")
+        sha = session.scalar(
+            select(Output.sha256).where(Output.job_id == job.id, wanted).order_by(Output.path).limit(1)
+        )
+        known = views.job_facts(session, job).reference_frame
+    if kind == "live":
+        assert isinstance(contract, RenderContract)
+        return gateway.live_pictures.picture(job_id, contract, frame)
+    if sha is None or (kind == "reference" and known not in (None, frame)):
+        raise NotFound(f"there is no {kind} picture of frame {frame}")
+    return Picture(shown(gateway.store, sha), sha[:16])
