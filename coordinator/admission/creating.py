@@ -27,7 +27,7 @@ from jobs.wire import BlobQuery, CreateJob
 __all__ = ["create_job"]
 
 _SUFFIX = {"render": ".blend", "infer": ".onnx"}
-_SHARD = re.compile(r"inputs/\d{5,}\.npz")
+_SHARD = re.compile(r"inputs/(\d{5,})\.npz(?:\.zst)?")
 
 
 def create_job(db: Database, settings: Settings, *, owner: str, body: CreateJob) -> str:
@@ -48,12 +48,13 @@ def _check(spec: RenderSpec | InferSpec, manifest: Manifest) -> None:
             f"manifest.main: a {spec.kind} job needs a {_SUFFIX[spec.kind]} file, not {manifest.main!r}"
         )
     if isinstance(spec, InferSpec):
-        shards = sum(1 for asset in manifest.assets if _SHARD.fullmatch(asset.path))
+        matches = (_SHARD.fullmatch(asset.path) for asset in manifest.assets)
+        numbers = sorted(int(match[1]) for match in matches if match)
         expected = math.ceil(spec.items / spec.shard_items)
-        if shards != expected:
+        if len(numbers) != expected or numbers[-1] != expected - 1 or len(set(numbers)) != expected:
             raise Unprocessable(
                 f"manifest.assets: {spec.items} items in shards of {spec.shard_items} are {expected} files "
-                f"inputs/00000.npz and on, not {shards}"
+                f"inputs/00000.npz and on (or .npz.zst), each number once; there are {len(numbers)}"
             )
 
 

@@ -84,18 +84,23 @@ def render_submission(scene: Path, spec: RenderSpec, display: Display) -> Iterat
 
 @contextmanager
 def infer_submission(
-    model: Path, inputs: Path, common: Common, *, tap: str | None, resize: bool, display: Display
+    model: Path,
+    inputs: Path,
+    common: Common,
+    *,
+    tap: str | None,
+    outputs: list[str] | None,
+    resize: bool,
+    display: Display,
 ) -> Iterator[Submission]:
     """The model and its batch; temporary files end with the context. Raises BadInput."""
     from jobs.inputs import prepare_batch
 
-    fields = common.fields(model.stem)
+    fields = {**common.fields(model.stem), "tap": tap, "outputs": outputs or ()}
     display.step(f"checking {inputs.name or inputs} against {model.name}")
-    with prepare_batch(model, inputs, resize=resize) as batch:
+    with prepare_batch(model, inputs, resize=resize, outputs=outputs or ()) as batch:
         try:
-            spec = InferSpec.model_validate(
-                {**fields, "items": batch.items, "shard_items": batch.shard_items, "tap": tap}
-            )
+            spec = InferSpec.model_validate({**fields, "items": batch.items, "shard_items": batch.shard_items})
         except ValidationError as error:
             raise BadInput(_option(explain(error))) from error
         yield Submission(spec=spec, manifest=batch.manifest, sources=batch.sources, names=batch.names)

@@ -27,6 +27,10 @@ Tiles = Annotated[int | None, typer.Option(help="Cut each frame into about so ma
 SampleRanges = Annotated[int | None, typer.Option(help="Render so many ranges of samples apart and merge them.")]
 Format = Annotated[str | None, typer.Option("--format", help="PNG, JPEG, OPEN_EXR, OPEN_EXR_MULTILAYER, TIFF or WEBP.")]
 Tap = Annotated[str | None, typer.Option(help="Activation to fingerprint. [default: chosen at admission]")]
+OnlyOutput = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Deliver this output of the model; may be given again. [default: all]"),
+]
 Resize = Annotated[bool, typer.Option("--resize", help="Scale images to what the model takes.")]
 SceneFile = Annotated[Path, typer.Argument(metavar="SCENE.blend")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx")]
@@ -86,6 +90,7 @@ def _infer(
     model: Model,
     inputs: Inputs,
     tap: Tap = None,
+    only_output: OnlyOutput = None,
     resize: Resize = False,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
@@ -106,7 +111,7 @@ def _infer(
 
     display = make_display()
     common = Common(name, max_price, deadline)
-    submission = infer_submission(model, inputs, common, tap=tap, resize=resize, display=display)
+    submission = infer_submission(model, inputs, common, tap=tap, outputs=only_output, resize=resize, display=display)
     terms = Terms(out=out or Path(f"{model.stem}-predictions"), yes=yes, as_json=as_json, nodes=nodes)
     submit(submission, Access(gateway, key, unsandboxed=unsandboxed), terms, display)
 
@@ -128,6 +133,7 @@ def _quote(
     sample_ranges: SampleRanges = None,
     output_format: Format = None,
     tap: Tap = None,
+    only_output: OnlyOutput = None,
     resize: Resize = False,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
@@ -156,7 +162,9 @@ def _quote(
     if file.suffix.lower() == ".onnx":
         if inputs is None:
             raise BadInput(f"{file}: a model needs its inputs too: kilnet quote MODEL.onnx INPUTS")
-        submission = infer_submission(file, inputs, common, tap=tap, resize=resize, display=display)
+        submission = infer_submission(
+            file, inputs, common, tap=tap, outputs=only_output, resize=resize, display=display
+        )
     elif inputs is not None:
         raise BadInput(f"{inputs}: only a model (.onnx) takes inputs; leave it out")
     else:

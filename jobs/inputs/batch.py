@@ -13,8 +13,6 @@ from jobs.inputs.signature import ModelInput
 
 __all__ = ["ArrayBatch", "Batch", "fit_arrays"]
 
-_SLICE = 1024
-
 
 class Batch(Protocol):
     """Items that fit a model."""
@@ -52,11 +50,6 @@ class ArrayBatch:
                 raise BadInput(f"{self._where}: input {name!r} holds NaN, first in item {item}; replace it by numbers")
             out[name] = part
         return out
-
-    def check(self) -> None:
-        """Look at every value once. Raises BadInput where one is NaN, naming the input and the item."""
-        for first in range(0, self.items, _SLICE):
-            self.rows(first, min(first + _SLICE, self.items))
 
 
 def fit_arrays(arrays: Mapping[str, NDArray[Any]], inputs: tuple[ModelInput, ...] | None, where: str) -> ArrayBatch:

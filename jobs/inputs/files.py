@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import math
+import mmap
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,7 @@ from jobs.errors import BadInput
 __all__ = ["SUFFIXES", "read_arrays"]
 
 SUFFIXES = (".npz", ".npy", ".parquet")
+_NPY_HEADER_BYTES = 64 << 10
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -23,21 +29,46 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         if suffix == ".npy":
             return {"": np.load(path, mmap_mode="r", allow_pickle=False)}
         if suffix == ".npz":
-            # Opened here: numpy leaves a file open that turns out to be no archive.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                if isinstance(archive, np.ndarray):
-                    raise BadInput(f"{path}: is an .npy file named .npz; rename it")
-                return {name: archive[name] for name in archive.files}
+            return _read_npz(path)
         if suffix == ".parquet":
             return _read_parquet(path)
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; check the path") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, struct.error, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error):
             raise BadInput(f"{path}: holds Python objects, not numbers; save plain arrays") from None
         reason = str(error).splitlines()[0][:200] or type(error).__name__
         raise BadInput(f"{path}: cannot be read ({reason}); save it again") from None
     raise BadInput(f"{path}: give a file that ends in .npz, .npy or .parquet, or a folder of images")
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Arrays that lie uncompressed in the archive are mapped, so that a batch need not fit into memory."""
+    # Opened here: numpy leaves a file open that turns out to be no archive.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        if isinstance(archive, np.ndarray):
+            raise BadInput(f"{path}: is an .npy file named .npz; rename it")
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        members = {info.filename.removesuffix(".npy"): info for info in archive.zip.infolist()}
+        return {name: _map_member(mapped, members[name], name, archive) for name in archive.files}
+
+
+def _map_member(mapped: mmap.mmap, member: zipfile.ZipInfo, name: str, archive: Any) -> NDArray[Any]:
+    if member.compress_type != zipfile.ZIP_STORED or not member.filename.endswith(".npy"):
+        return np.asarray(archive[name])
+    # The local header: 30 bytes, then a name and extra fields, whose lengths are the last of the 30 (APPNOTE 4.3.7).
+    name_bytes, extra_bytes = struct.unpack_from("<HH", mapped, member.header_offset + 26)
+    start = member.header_offset + 30 + name_bytes + extra_bytes
+    with memoryview(mapped) as view, view[start : start + member.file_size] as data:
+        if zlib.crc32(data) != member.CRC:
+            raise ValueError(f"the checksum of {name!r} is wrong")
+        head = io.BytesIO(data[:_NPY_HEADER_BYTES])
+    version = np.lib.format.read_magic(head)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(head)
+    if dtype.hasobject or fortran or math.prod(shape) * dtype.itemsize + head.tell() > member.file_size:
+        return np.asarray(archive[name])
+    return np.ndarray(shape, dtype, mapped, start + head.tell())
 
 
 def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:

@@ -7,9 +7,12 @@ get 0..1, uint8 inputs 0..255. Colour is sRGB as stored; nothing is resized unle
 from __future__ import annotations
 
 import re
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +20,13 @@ from numpy.typing import NDArray
 from jobs.errors import BadInput
 from jobs.inputs.signature import ModelInput
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 __all__ = ["ImageBatch", "image_batch"]
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+_OPENING = threading.Lock()
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -69,7 +76,7 @@ class ImageBatch:
     def _one(self, path: Path) -> NDArray[Any]:
         from PIL import Image
 
-        with _reading(path), Image.open(path) as image:
+        with _reading(path), _open(path) as image:
             picture = image.convert(_MODES[self._channels])
             if picture.size != self._size:
                 picture = picture.resize(self._size, Image.Resampling.BICUBIC)
@@ -99,30 +106,27 @@ def _layout(target: ModelInput, folder: Path) -> tuple[bool, int]:
 
 
 def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    with _reading(path), Image.open(path) as image:
+    with _reading(path), _open(path) as image:
         return image.size
 
 
-class _reading:  # noqa: N801 - reads as a verb where it is used
-    """Turns what Pillow raises for a damaged or enormous picture into BadInput."""
+def _open(path: Path) -> Image:
+    """The picture, its header read. Called from several threads, and Python's warning filters are everyone's."""
+    from PIL import Image
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._warnings = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        from PIL import Image
-
-        self._warnings.__enter__()
+    with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(path)
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from PIL import Image
 
-        self._warnings.__exit__(kind, error, trace)
-        if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-            raise BadInput(f"{self._path}: has too many pixels; make it smaller") from None
-        if isinstance(error, (OSError, ValueError, SyntaxError, EOFError)):
-            raise BadInput(f"{self._path}: is no image that can be read; save it again") from None
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns what Pillow raises for a damaged or enormous picture into BadInput."""
+    from PIL import Image
+
+    try:
+        yield
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadInput(f"{path}: has too many pixels; make it smaller") from None
+    except (OSError, ValueError, SyntaxError, EOFError):
+        raise BadInput(f"{path}: is no image that can be read; save it again") from None

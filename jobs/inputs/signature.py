@@ -40,6 +40,8 @@ class ModelFiles:
     """Relative to the model's folder."""
     inputs: tuple[ModelInput, ...] | None
     """None where the onnx package is not installed: then only admission can tell."""
+    outputs: tuple[str, ...] | None = None
+    """Names; None as for the inputs."""
 
 
 def read_model(path: Path) -> ModelFiles:
@@ -95,4 +97,5 @@ def _read(path: Path) -> ModelFiles:
         inputs.append(ModelInput(value.name, np.dtype(dtype), dims[1:]))
     if not inputs:
         raise BadInput(f"{path}: the model has no inputs, so there is nothing to send through it")
-    return ModelFiles(path, tuple(sorted(external)), tuple(inputs))
+    outputs = tuple(value.name for value in model.graph.output)
+    return ModelFiles(path, tuple(sorted(external)), tuple(inputs), outputs)

@@ -14,11 +14,11 @@ __all__ = ["SHARD_ITEMS", "input_shards", "is_shard", "needed_assets", "shard_nu
 
 SHARD_ITEMS = "shard_items"
 """Key in `InferContract.extra`: how many items each shard holds, but for the last."""
-_SHARD = re.compile(r"inputs/(\d{5,})\.npz")
+_SHARD = re.compile(r"inputs/(\d{5,})\.npz(?:\.zst)?")
 
 
 def is_shard(asset: Asset) -> bool:
-    """Whether the asset is an input shard (`inputs/00000.npz` and so on)."""
+    """Whether the asset is an input shard (`inputs/00000.npz` and so on, or `.npz.zst`)."""
     return _SHARD.fullmatch(asset.path) is not None
 
 

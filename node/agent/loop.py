@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from jobs.contract import InferContract
 from jobs.errors import KilnetError
 from jobs.manifest import Asset
 from jobs.states import WorkKind
-from jobs.tiles import InferTile
 from jobs.wire import ClaimRequest, LeaseOffer, Release, RuntimeClass
+from node.agent.arrivals import Arrivals, needed
 from node.agent.beats import Beat, Beats
 from node.agent.failures import failure_of
-from node.agent.inputs import needed_assets
 from node.agent.sealing import seal_files, seal_result
 from node.agent.trusted import TrustedWork
 from node.agent.work import Work, title_of
@@ -163,9 +161,9 @@ class WorkLoop(threading.Thread):
         began = time.monotonic()
         stopper = _StopWatch(shared, beat, began)
         stopper.start()
-        handed_on = False
+        handed_on, arrivals = False, None
         try:
-            work = self._work(offer, beat)
+            work, arrivals = self._work(offer, beat)
             if offer.kind in _PROVEN:
                 self._worker.ready(work)
             started = time.monotonic()
@@ -185,7 +183,11 @@ class WorkLoop(threading.Thread):
             handed_on = True
         except (Cancelled, RunnerCancelled):
             self._worker.pool.discard(offer.job)
-            self._on_cancelled(ref, stopper)
+            if arrivals is not None and arrivals.error is not None and not stopper.gave_up:
+                self._failed(offer, ref, arrivals.error, "")
+                handed_on = True
+            else:
+                self._on_cancelled(ref, stopper)
         except _WORK_ERRORS as error:
             tail = "\n".join(getattr(error, "stderr_tail", ())) or self._worker.pool.log_tail(offer.job)
             self._worker.pool.discard(offer.job)  # the next lease of this job gets a fresh runner
@@ -193,21 +195,28 @@ class WorkLoop(threading.Thread):
             handed_on = True
         finally:
             stopper.done.set()
+            if arrivals is not None:
+                arrivals.finish()
             self._worker.pool.rest()
             shared.active.discard(offer.job)
             if not handed_on:
                 shared.beats.remove(offer.id)
 
-    def _work(self, offer: LeaseOffer, beat: Beat) -> Work:
-        """The lease with its files in place."""
-        shared = self._shared
+    def _work(self, offer: LeaseOffer, beat: Beat) -> tuple[Work, Arrivals]:
+        """The lease with the files it begins with in place, and what brings the others meanwhile."""
+        shared, files = self._shared, needed(offer)
         fetch = partial(self._fetch, cancel=beat.cancel)
-        folder = shared.cache.materialise(offer.job, _assets(offer), fetch, keep=shared.active)
+        folder = shared.cache.materialise(offer.job, files.first, fetch, keep=shared.active)
 
         def fetch_blob(sha256: str, size: int, target: Path) -> None:
             fetch(Asset(path=target.name, sha256=sha256, size=size), target)
 
-        return Work(offer, folder, cancel=beat.cancel, on_progress=beat.report, fetch_blob=fetch_blob)
+        def bring(asset: Asset) -> Path:
+            return shared.cache.materialise(offer.job, [asset], fetch, keep=shared.active)
+
+        arrivals = Arrivals(files.later, bring, beat.cancel)
+        arrivals.start()
+        return Work(offer, folder, cancel=beat.cancel, on_progress=beat.report, fetch_blob=fetch_blob), arrivals
 
     def _fetch(self, asset: Asset, target: Path, *, cancel: threading.Event) -> None:
         transport = self._shared.client.transport
@@ -279,20 +288,6 @@ class _StopWatch(threading.Thread):
 
 def _ref(offer: LeaseOffer) -> LeaseRef:
     return LeaseRef(offer.id, offer.token, offer.job, str(offer.kind), title_of(offer), offer.heartbeat_seconds)
-
-
-def _assets(offer: LeaseOffer) -> tuple[Asset, ...] | list[Asset]:
-    """What the lease needs of the job's files: of a batch only the shards with its items, for assembling none."""
-    contract, tile = offer.contract, offer.tile or (offer.audit.tile if offer.audit else None)
-    if isinstance(contract, InferContract):
-        if offer.kind is WorkKind.ASSEMBLE:
-            return ()
-        if isinstance(tile, InferTile):
-            items: range | list[int] = range(tile.first, tile.first + tile.count)
-            if offer.audit is not None:
-                items = [tile.cell(cell) for cell in offer.audit.cells]
-            return needed_assets(offer.assets, contract, items)
-    return offer.assets
 
 
 def _bytes(size: int) -> str:

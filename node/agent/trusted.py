@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from jobs.contract import InferContract, Lane, RenderContract
 from jobs.spec import InferSpec, RenderSpec, explain
 from jobs.states import JobKind, WorkKind
+from node.agent.arrivals import measured_shards
 from node.agent.failures import SUSPECT, failure_of
-from node.agent.inputs import SHARD_ITEMS, shard_numbers
+from node.agent.inputs import SHARD_ITEMS
 from node.agent.parts import merge_frame, write_predictions
 from node.agent.work import Outcome, Produced, Work, WorkFailed
 from node.agent.worker import Worker
@@ -109,13 +110,14 @@ class TrustedWork:
     def _describe_model(self, work: Work, out: Path) -> Outcome:
         spec = _spec(InferSpec, work)
         runner = self._worker.runner(ONNX, work)
-        shards = shard_numbers(work.offer.assets)
-        first = [
+        shards = measured_shards(work.offer.assets, spec.shard_items)
+        inputs = [
             {"path": f"{JOB}/{shards[number].path}", "first": number * spec.shard_items} for number in sorted(shards)
         ]
+        asked = {"tap": spec.tap, "outputs": list(spec.outputs)}
         described = runner.request(
             "describe",
-            {"model": work.main, "inputs": first, **({"tap": spec.tap} if spec.tap else {})},
+            {"model": work.main, "inputs": inputs, **{name: value for name, value in asked.items() if value}},
             cancel=work.cancel,
             on_progress=_to(work, 0, 0.8),
         )
@@ -248,7 +250,7 @@ def _render_contract(description: dict[str, Any]) -> RenderContract:
     fields: dict[str, Any] = {name: value for name, value in raw.items() if name in RenderContract.model_fields}
     fields.setdefault("pass_kinds", description.get("pass_kinds") or {})
     fields.setdefault("sample_split", bool(description.get("sample_split_ok", False)))
-    if fields.get("lane") == Lane.WHOLE:
+    if fields.get("lane") in (Lane.WHOLE, Lane.PERCEPTUAL):
         fields["sample_split"] = False
     try:
         return RenderContract.model_validate(fields)

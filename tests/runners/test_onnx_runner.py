@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import zstandard
 from onnx import TensorProto, helper, numpy_helper
 
 from jobs.contract import InferContract
@@ -82,7 +84,8 @@ SHARDS = [{"path": "/job/a.npz", "first": 0}, {"path": "/job/b.npz", "first": 6}
 def infer(bench: Bench, contract: dict[str, Any], model: str = "reference.onnx", **payload: object) -> np.ndarray:
     op = "infer_items" if "items" in payload else "infer"
     payload = {"first": 0, "count": ITEMS, **payload} if op == "infer" else payload
-    done = bench.ask(op, model=f"/job/{model}", inputs=SHARDS, contract=contract, out="/scratch/result", **payload)
+    payload = {"inputs": SHARDS, **payload}
+    done = bench.ask(op, model=f"/job/{model}", contract=contract, out="/scratch/result", **payload)
     return bench.result(contract, done["items"])
 
 
@@ -96,6 +99,40 @@ def test_the_description_is_a_contract_of_the_canonical_profile(sample: tuple[Be
     assert described["items"] == ITEMS
     assert 0 < described["item_seconds"] <= described["cell_seconds"] < 5
     assert bench.runner.ready["cpu"] in {"avx512", "avx2", "sse", "neon", "unknown"}
+
+
+def test_shards_may_be_compressed_and_may_come_late(sample: tuple[Bench, dict[str, Any]]) -> None:
+    """The runner begins with what is there and waits for the rest."""
+    bench, described = sample
+    straight = infer(bench, described["contract"])
+    for name in ("a", "b"):
+        packed = zstandard.compress((bench.assets / f"{name}.npz").read_bytes())
+        (bench.assets / f"{name}.npz.packed").write_bytes(packed)
+    late = threading.Timer(1.0, lambda: (bench.assets / "b.npz.packed").rename(bench.assets / "b.npz.zst"))
+    (bench.assets / "a.npz.packed").rename(bench.assets / "a.npz.zst")
+    late.start()
+    files = [{**shard, "path": f"{shard['path']}.zst"} for shard in SHARDS]
+    np.testing.assert_array_equal(infer(bench, described["contract"], inputs=files), straight)
+    assert (bench.assets / "b.npz.zst").exists()
+
+
+@pytest.mark.parametrize("content", [b"no", b"\x28\xb5\x2f\xfd\x04\x58\x01\x00\x00\x99\xe9\xd8\x51", b""])
+def test_what_is_not_compressed_right_is_refused(sample: tuple[Bench, dict[str, Any]], content: bytes) -> None:
+    """Not Zstandard, a frame that does not say how long it is, nothing."""
+    bench, described = sample
+    (bench.assets / "bad.npz.zst").write_bytes(content)
+    with pytest.raises(RunnerError, match=r"bad\.npz\.zst"):
+        infer(bench, described["contract"], inputs=[{"path": "/job/bad.npz.zst", "first": 0}])
+
+
+def test_only_the_outputs_asked_for_are_in_the_contract(sample: tuple[Bench, dict[str, Any]]) -> None:
+    """In the order asked for; a name that the model does not have is refused with those that it has."""
+    bench, described = sample
+    name = described["contract"]["outputs"][0]["name"]
+    chosen = bench.ask("describe", model="/job/model.onnx", inputs=SHARDS, outputs=[name])
+    assert [output["name"] for output in chosen["contract"]["outputs"]] == [name]
+    with pytest.raises(RunnerError, match=f"has no output 'other'; it has .*{name}"):
+        bench.ask("describe", model="/job/model.onnx", inputs=SHARDS, outputs=["other"])
 
 
 def test_instrumenting_twice_gives_the_same_bytes(sample: tuple[Bench, dict[str, Any]]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -42,9 +45,13 @@ def items(count: int) -> np.ndarray:
     return np.random.default_rng(1).standard_normal((count, *SHAPE)).astype(np.float32)
 
 
+def load_shard(path: Path, name: str = "x") -> np.ndarray:
+    data = path.read_bytes()
+    return np.load(io.BytesIO(zstandard.decompress(data) if path.suffix == ".zst" else data))[name]
+
+
 def read_back(sources: dict[str, Path], name: str = "x") -> np.ndarray:
-    shards = [np.load(sources[path])[name] for path in sorted(sources) if path.startswith("inputs/")]
-    return np.concatenate(shards)
+    return np.concatenate([load_shard(sources[path], name) for path in sorted(sources) if path.startswith("inputs/")])
 
 
 @settings(max_examples=25, deadline=None)
@@ -57,7 +64,7 @@ def test_shards_hold_the_batch_in_order(tmp_path_factory: pytest.TempPathFactory
         patch.setattr(jobs.inputs.prepare, "SHARD_BYTES", shard_bytes)
         with prepare_batch(model(folder / "m.onnx"), folder / "x.npy") as batch:
             np.testing.assert_array_equal(read_back(batch.sources), items(count))
-            sizes = [len(np.load(path)["x"]) for name, path in sorted(batch.sources.items()) if "inputs/" in name]
+            sizes = [len(load_shard(path)) for name, path in sorted(batch.sources.items()) if "inputs/" in name]
             assert batch.items == count and all(size == batch.shard_items for size in sizes[:-1])
             assert 0 < sizes[-1] <= batch.shard_items
 
@@ -69,6 +76,47 @@ def test_the_same_items_make_the_same_files(tmp_path: Path) -> None:
     path = model(tmp_path / "m.onnx")
     with prepare_batch(path, tmp_path / "a.npz") as one, prepare_batch(path, tmp_path / "b.npz") as two:
         assert one.manifest == two.manifest
+
+
+def test_what_gets_shorter_by_compression_is_sent_so(tmp_path: Path) -> None:
+    """Pictures as float32 hold 256 different values and shrink; noise does not and goes as it is."""
+    path = model(tmp_path / "m.onnx")
+    ramps = np.random.default_rng(0).integers(0, 200, (64, 3, 8, 1)) + np.arange(8) // 2
+    pictures = (ramps / 255).astype(np.float32)
+    np.save(tmp_path / "pictures.npy", pictures)
+    np.save(tmp_path / "noise.npy", items(64))
+    with prepare_batch(path, tmp_path / "pictures.npy") as batch:
+        assert batch.sources["inputs/00000.npz.zst"].stat().st_size < pictures.nbytes / 2
+        np.testing.assert_array_equal(read_back(batch.sources), pictures)
+    with prepare_batch(path, tmp_path / "noise.npy") as batch:
+        assert batch.sources["inputs/00000.npz"].stat().st_size > pictures.nbytes
+
+
+@pytest.mark.parametrize("array", [items(5), items(5).T.copy().T, np.zeros((5, *SHAPE), ">f4")])
+def test_an_archive_is_read_as_numpy_would(tmp_path: Path, array: np.ndarray) -> None:
+    """Mapped or not, C or Fortran order, either byte order."""
+    np.savez(tmp_path / "x.npz", x=array)
+    with prepare_batch(model(tmp_path / "m.onnx"), tmp_path / "x.npz") as batch:
+        np.testing.assert_array_equal(read_back(batch.sources), array)
+
+
+def test_a_spoiled_archive_is_named(tmp_path: Path) -> None:
+    """One flipped bit in an array is seen by its checksum."""
+    np.savez(tmp_path / "x.npz", x=items(5))
+    data = bytearray((tmp_path / "x.npz").read_bytes())
+    with zipfile.ZipFile(tmp_path / "x.npz") as archive:
+        middle = archive.infolist()[0].header_offset + archive.infolist()[0].file_size // 2
+    data[middle] ^= 1
+    (tmp_path / "x.npz").write_bytes(data)
+    with pytest.raises(BadInput, match=r"x\.npz: cannot be read \(the checksum of 'x' is wrong\)"):
+        prepare_batch(model(tmp_path / "m.onnx"), tmp_path / "x.npz").__enter__()
+
+
+def test_an_output_that_the_model_does_not_have_is_named(tmp_path: Path) -> None:
+    """With those that it has."""
+    np.save(tmp_path / "x.npy", items(2))
+    with pytest.raises(BadInput, match=r"m\.onnx: has no output 'logits'; it has 'y'"):
+        prepare_batch(model(tmp_path / "m.onnx"), tmp_path / "x.npy", outputs=["logits"]).__enter__()
 
 
 def test_external_weights_travel_with_the_model(tmp_path: Path) -> None:

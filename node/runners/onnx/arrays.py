@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import time
 import zipfile
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+import zstandard
 
 from .wire import RequestError
 
@@ -17,6 +20,9 @@ __all__ = ["Items", "Tensor", "tensors"]
 
 _SHARD_BYTES = 4 * 1024**3
 _HEADER_BYTES = 10_000
+_ARRIVAL_SECONDS = 300.0
+"""How long a shard that is not there yet is waited for; the agent cancels sooner where it cannot be had."""
+_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +53,20 @@ def tensors(described: object) -> tuple[Tensor, ...]:
 
 
 class Items:
-    """The items of a batch, spread over shards: .npz with an array per input, or .npy where there is one input.
+    """The items of a batch, spread over shards: .npz with an array per input (.npz.zst: compressed with Zstandard), or
+    .npy where there is one input.
 
     `files` is a path, or a list of `{"path", "first"}` in the order of the batch, `first` being the shard's first item.
+    A shard that has not arrived yet is waited for, `waiting` being called meanwhile.
     """
 
-    def __init__(self, files: object, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, files: object, inputs: Sequence[Tensor], waiting: Callable[[], None] = lambda: None) -> None:
         if isinstance(files, str):
             files = [{"path": files, "first": 0}]
         if not isinstance(files, list) or not files:
             raise RequestError("bad_request", "inputs must be a path or a list of {path, first}")
         self._files = sorted(((int(file["first"]), Path(file["path"])) for file in files), key=lambda entry: entry[0])
-        self._inputs = tuple(inputs)
+        self._inputs, self._waiting = tuple(inputs), waiting
         self._loaded: tuple[int, dict[str, np.ndarray]] | None = None
 
     def rows(self, items: Sequence[int], pad_to: int) -> dict[str, np.ndarray]:
@@ -86,8 +94,32 @@ class Items:
     def _load(self, index: int) -> tuple[int, dict[str, np.ndarray]]:
         first, path = self._files[index]
         if self._loaded is None or self._loaded[0] != index:
+            self._await(path)
             self._loaded = (index, _read_shard(path, self._inputs))
         return first, self._loaded[1]
+
+    def _await(self, path: Path) -> None:
+        """Files appear whole, by their name."""
+        until = time.monotonic() + _ARRIVAL_SECONDS
+        while not path.exists():
+            if time.monotonic() > until:
+                raise RequestError("inputs_late", f"{path.name} did not arrive within {_ARRIVAL_SECONDS:.0f} s")
+            self._waiting()
+            time.sleep(_LOOK_SECONDS)
+
+
+def _open_shard(path: Path) -> BinaryIO:
+    """The shard's bytes. Raises ValueError where a compressed one does not say how long it is, or is too long."""
+    if path.suffix != ".zst":
+        return path.open("rb")
+    packed = path.read_bytes()
+    try:
+        length = zstandard.frame_content_size(packed)
+        if not 0 <= length <= _SHARD_BYTES:
+            raise ValueError(f"it must state its length in its first frame, at most {_SHARD_BYTES:,} bytes")
+        return io.BytesIO(zstandard.ZstdDecompressor().decompress(packed))
+    except zstandard.ZstdError as error:
+        raise ValueError(f"not Zstandard data ({error})") from error
 
 
 def _read_shard(path: Path, inputs: tuple[Tensor, ...]) -> dict[str, np.ndarray]:
@@ -97,10 +129,10 @@ def _read_shard(path: Path, inputs: tuple[Tensor, ...]) -> dict[str, np.ndarray]
                 raise RequestError(
                     "inputs_mismatch", f"{path.name} holds one array, the model has {len(inputs)} inputs: use .npz"
                 )
-            with path.open("rb") as file:
-                _check_header(file, path.name, inputs[0])
+            with path.open("rb") as plain:
+                _check_header(plain, path.name, inputs[0])
             return {inputs[0].name: np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=_HEADER_BYTES)}
-        with zipfile.ZipFile(path) as archive:
+        with _open_shard(path) as file, zipfile.ZipFile(file) as archive:
             arrays = {tensor.name: _read_member(archive, path.name, tensor) for tensor in inputs}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise RequestError("inputs_unreadable", f"{path.name}: {error}", scene_fault=True) from error
@@ -142,10 +174,10 @@ def shard_shapes(path: Path, names: Sequence[str]) -> dict[str, tuple[int, ...]]
     found: dict[str, tuple[int, ...]] = {}
     try:
         if path.suffix == ".npy":
-            with path.open("rb") as file:
-                found[names[0]] = _header_shape(file)
+            with path.open("rb") as plain:
+                found[names[0]] = _header_shape(plain)
         else:
-            with zipfile.ZipFile(path) as archive:
+            with _open_shard(path) as file, zipfile.ZipFile(file) as archive:
                 for name in names:
                     if f"{name}.npy" in archive.namelist():
                         with archive.open(f"{name}.npy") as stream:

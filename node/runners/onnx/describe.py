@@ -16,7 +16,7 @@ from .fingerprint import FINGERPRINT_BYTES, FINGERPRINT_FLOATS
 from .infer import Profile, run_batch
 from .instrument import instrumented, tap_candidates
 from .session import OPTIMIZATION, Sessions, bounded, instruction_set, run
-from .signature import Axis, concrete_inputs, declared_inputs, random_batch, seen_outputs
+from .signature import Axis, chosen_outputs, concrete_inputs, declared_inputs, random_batch, seen_outputs
 from .wire import RequestError, Work
 
 __all__ = ["describe"]
@@ -38,7 +38,8 @@ def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[st
         axes = declared_inputs(plain, report)
         inputs = concrete_inputs(axes, request.get("inputs"))
         batches = _batches(axes, report, request.get("micro_batch"), warnings)
-        outputs = seen_outputs(plain, inputs, batches[0], report, options)
+        values = chosen_outputs(plain, request.get("outputs", []))
+        outputs = seen_outputs(plain, values, inputs, batches[0], report, options)
         work.progress(0.3, "outputs known")
         asked = request.get("tap")
         candidates = [str(asked)] if asked else tap_candidates(report.model)

@@ -103,11 +103,11 @@ def infer(
     """
     profile = Profile(request.get("contract"), sessions, other_class=request.get("other_class") is True)
     model, out = Path(str(request.get("model"))), Path(str(request.get("out")))
-    items = Items(request.get("inputs"), profile.inputs)
+    items = Items(request.get("inputs"), profile.inputs, lambda: work.progress(done, "waiting for inputs"))
     wanted = chosen if chosen is not None else range(request["first"], request["first"] + request["count"])
     if len(wanted) == 0:
         raise RequestError("bad_request", "no items asked for")
-    started = time.perf_counter()
+    started, done = time.perf_counter(), 0.0
     session = sessions.open(model)
     if profile.tap not in {output.name for output in session.get_outputs()}:
         raise RequestError(
@@ -127,7 +127,8 @@ def infer(
             if before is not None:
                 before.result()
             before = packer.submit(pack, values, len(here))
-            work.progress((start + len(here)) / len(wanted), f"{start + len(here)} of {len(wanted)} items")
+            done = (start + len(here)) / len(wanted)
+            work.progress(done, f"{start + len(here)} of {len(wanted)} items")
         assert before is not None
         before.result()
     return {

@@ -15,7 +15,7 @@ from .fingerprint import FINGERPRINT_BYTES
 from .session import run
 from .wire import RequestError
 
-__all__ = ["Axis", "concrete_inputs", "declared_inputs", "random_batch", "seen_outputs"]
+__all__ = ["Axis", "chosen_outputs", "concrete_inputs", "declared_inputs", "random_batch", "seen_outputs"]
 
 _DTYPES = {
     **{
@@ -93,11 +93,27 @@ def concrete_inputs(axes: list[Axis], files: object) -> tuple[Tensor, ...]:
     return tuple(found)
 
 
+def chosen_outputs(session: Any, names: object) -> list[Any]:
+    """The session's outputs of these names, in their order; all where none are named.
+
+    Raises RequestError `output_unknown`, `bad_request`."""
+    values = {value.name: value for value in session.get_outputs()}
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RequestError("bad_request", "outputs must be a list of names")
+    for name in names:
+        if name not in values:
+            raise RequestError(
+                "output_unknown",
+                f"the model has no output {name[:100]!r}; it has {list(values)[:20]}",
+                scene_fault=True,
+            )
+    return [values[name] for name in names] or list(values.values())
+
+
 def seen_outputs(
-    session: Any, inputs: tuple[Tensor, ...], batch: int, report: ModelReport, options: Any
+    session: Any, values: list[Any], inputs: tuple[Tensor, ...], batch: int, report: ModelReport, options: Any
 ) -> tuple[Tensor, ...]:
-    """The outputs' shapes, seen on two very different batches."""
-    values = session.get_outputs()
+    """The shapes of these outputs, seen on two very different batches."""
     for value in values:
         if value.type not in _DTYPES:
             raise RequestError(
