@@ -45,7 +45,10 @@ def accept(session: Session, held: Held, decision: Decision, receipt: SignedRece
     lease, work, job = held
     assert lease.root is not None
     others = live_leases(session, work, lease)
-    told = {"node": lease.node, "attempt": lease.attempt, "verdict": str(Verdict.ACCEPT), "seconds": lease.seconds}
+    told = {
+        "node": lease.node, "attempt": lease.attempt, "verdict": str(Verdict.ACCEPT), "seconds": lease.seconds,
+        "lane": str(decision.lane),
+    }  # fmt: skip
     change_work(session, work, WorkState.DONE, accepted_lease=lease.id, finished_at=now, tell=told)
     change_lease(
         session, lease, LeaseState.ACCEPTED, lane=str(decision.lane), verdict=str(Verdict.ACCEPT),
