@@ -16,7 +16,7 @@ from jobs.geometry import Rect
 from jobs.tiles import InferTile, RenderTile
 from node.agent import Work, Worker, WorkerFactory
 from node.runner_pool import RunnerPool
-from samples.models.cheaper import int8_weights
+from node.runners.onnx.cheaper import int8_weights
 
 __all__ = ["CHEATS", "CheatingWorker", "cheat_worker"]
 

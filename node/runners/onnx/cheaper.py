@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-__all__ = ["float16_weights", "int8_weights", "pruned_weights"]
+__all__ = ["CHEAPER", "bfloat16_weights", "float16_weights", "half_rank_weights", "int8_weights", "pruned_weights"]
 
 _WEIGHTED = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}
 """Operators whose second input is quantised in practice, and that input's axis of output channels. Biases and the
@@ -33,6 +33,31 @@ def float16_weights(model: Path, out: Path) -> Path:
     return _changed(model, out, lambda weights, _: weights.astype(np.float16).astype(np.float32))
 
 
+def bfloat16_weights(model: Path, out: Path) -> Path:
+    """Every weight through bfloat16 (rounded to nearest, ties to even) and back."""
+
+    def rounded(weights: np.ndarray, _: int) -> np.ndarray:
+        bits = np.ascontiguousarray(weights, np.float32).view(np.uint32)
+        bits = bits + 0x7FFF + ((bits >> 16) & 1)
+        return (bits & np.uint32(0xFFFF0000)).view(np.float32)
+
+    return _changed(model, out, rounded)
+
+
+def half_rank_weights(model: Path, out: Path) -> Path:
+    """Every weight matrix replaced by its best approximation of half the rank: a smaller model of the same shape."""
+
+    def smaller(weights: np.ndarray, axis: int) -> np.ndarray:
+        moved = np.moveaxis(weights, axis, 0)
+        flat = moved.reshape(moved.shape[0], -1).astype(np.float64)
+        rank = max(1, min(flat.shape) // 2)
+        left, values, right = np.linalg.svd(flat, full_matrices=False)
+        low = (left[:, :rank] * values[:rank]) @ right[:rank]
+        return np.ascontiguousarray(np.moveaxis(low.reshape(moved.shape), 0, axis), np.float32)
+
+    return _changed(model, out, smaller)
+
+
 def pruned_weights(model: Path, out: Path, share: float = 0.05) -> Path:
     """The smallest `share` of each tensor's weights set to zero."""
 
@@ -40,6 +65,17 @@ def pruned_weights(model: Path, out: Path, share: float = 0.05) -> Path:
         return np.where(np.abs(weights) < np.quantile(np.abs(weights), share), np.float32(0), weights)
 
     return _changed(model, out, pruned)
+
+
+CHEAPER: dict[str, Callable[[Path, Path], Path]] = {
+    "fp16-weights": float16_weights,
+    "bf16-weights": bfloat16_weights,
+    "int8-weights": int8_weights,
+    "pruned-5": pruned_weights,
+    "pruned-30": lambda model, out: pruned_weights(model, out, 0.3),
+    "smaller-model": half_rank_weights,
+}
+"""The cheats that a model is calibrated against."""
 
 
 def _changed(model: Path, out: Path, change: Callable[[np.ndarray, int], np.ndarray]) -> Path:
