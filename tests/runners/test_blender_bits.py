@@ -28,7 +28,7 @@ def test_the_runner_says_what_it_is(runner: Runner) -> None:
 
 @pytest.mark.parametrize(
     ("name", "adaptive", "guard"),
-    [("passes", False, 0), ("compositor", True, 4), ("volume", False, 16), ("animation", True, 4)],
+    [("passes", False, 0), ("compositor", True, 4), ("volume", False, 12), ("animation", True, 4)],
 )
 def test_blocks_have_the_bits_of_the_frame(runner: Runner, name: str, adaptive: bool, guard: int) -> None:
     """Every pass of the contract, with the guard band that the scene asks for."""
