@@ -7,6 +7,7 @@ does. Needs onnx (in `kilnet[node]`).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from jobs.errors import BadInput
 from jobs.model_graph import constants, every_node, every_tensor, function_depth
 
 if TYPE_CHECKING:
-    from onnx import ModelProto, NodeProto, TensorProto
+    from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto
 
 __all__ = ["ModelLimits", "ModelRefused", "ModelReport", "check_model"]
 
@@ -60,6 +61,8 @@ class ModelReport:
 
     model: ModelProto
     """Without its external data."""
+    values: Mapping[str, ValueInfoProto]
+    """Values of the main graph, outputs among them, whose type and shape could be inferred."""
     opset: int
     nodes: int
     weights_bytes: int
@@ -99,13 +102,20 @@ def check_model(path: Path, limits: ModelLimits | None = None, *, micro_batch: i
         onnx.checker.check_model(str(path))
     except Exception as error:
         raise ModelRefused(f"{path.name} breaks the ONNX rules: {_short(error)}", code="model_invalid") from error
-    _check_memory(model, limits, micro_batch)
+    values = _check_memory(model, limits, micro_batch)
     names = {node.op_type for node, _ in every_node(model)}
     batch_bound = names & BATCH_BOUND
     if any(_is_training_norm(node) for node, _ in every_node(model)):
         batch_bound.add("BatchNormalization in training mode")
     return ModelReport(
-        model, opset, nodes, weights, tuple(sorted(batch_bound)), tuple(sorted(names & DATA_SHAPED)), tuple(warnings)
+        model,
+        values,
+        opset,
+        nodes,
+        weights,
+        tuple(sorted(batch_bound)),
+        tuple(sorted(names & DATA_SHAPED)),
+        tuple(warnings),
     )
 
 
@@ -229,7 +239,8 @@ def _check_external(entry: dict[str, str], tensor: str, folder: Path, size: int,
         )
 
 
-def _check_memory(model: ModelProto, limits: ModelLimits, micro_batch: int) -> None:
+def _check_memory(model: ModelProto, limits: ModelLimits, micro_batch: int) -> dict[str, ValueInfoProto]:
+    """The values whose shapes could be inferred; none of them is larger than the limits allow."""
     import onnx
 
     sized: Any = model
@@ -263,6 +274,7 @@ def _check_memory(model: ModelProto, limits: ModelLimits, micro_batch: int) -> N
             f"the model would compute {folded:,} bytes of constants while loading, at most {limits.constant_bytes:,}",
             code="model_memory",
         )
+    return {value.name: value for value in (*sized.graph.value_info, *sized.graph.output)}
 
 
 def _is_training_norm(node: NodeProto) -> bool:

@@ -117,9 +117,14 @@ class TrustedWork:
         asked = {"tap": spec.tap, "outputs": list(spec.outputs)}
         described = runner.request(
             "describe",
-            {"model": work.main, "inputs": inputs, **{name: value for name, value in asked.items() if value}},
+            {
+                "model": work.main,
+                "inputs": inputs,
+                "out": f"{SCRATCH}/instrumented.onnx",
+                **{name: value for name, value in asked.items() if value},
+            },
             cancel=work.cancel,
-            on_progress=_to(work, 0, 0.8),
+            on_progress=_to(work, 0, 1),
         )
         if described.get("items") not in (None, spec.items):
             raise WorkFailed(
@@ -131,14 +136,8 @@ class TrustedWork:
         except (KeyError, ValidationError) as error:
             raise WorkFailed(f"the runner's contract: {error}", code="runner_protocol") from error
         contract = contract.model_copy(update={"extra": {**contract.extra, SHARD_ITEMS: spec.shard_items}})
-        made = runner.request(
-            "instrument",
-            {"model": work.main, "tap": contract.tap, "out": f"{SCRATCH}/instrumented.onnx"},
-            cancel=work.cancel,
-            on_progress=_to(work, 0.8, 1.0),
-        )
         target = out / "instrumented.onnx"
-        _take_file(runner, made.get("path"), target)
+        _take_file(runner, described.pop("path", None), target)
         described.pop("contract")
         result = {
             "description": described,

@@ -61,7 +61,7 @@ def classifier() -> Load | None:
         # Photographs differ from each other and are smooth; noise would be neither harder nor easier for the network.
         rng = np.random.default_rng(0)
         coarse = rng.integers(0, 256, (items, 14, 14, 3), np.uint8)
-        return {"input_tensor:0": np.repeat(np.repeat(coarse, 16, 1), 16, 2).astype(np.float32) - 110}
+        return {"input_0": np.repeat(np.repeat(coarse, 16, 1), 16, 2).astype(np.float32) - 110}
 
     return Load(model, images) if model else None
 

@@ -22,12 +22,13 @@ from .wire import RequestError, Work
 __all__ = ["describe"]
 
 _BATCHES = (2, 4, 8)
-_TIMING_SECONDS = 0.6
+_TIMING_SECONDS = 0.4
+_AS_FAST = 1.03
 _TIMEOUT = 120.0
 
 
 def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[str, Any]:
-    """Check the model, find its tap, propose its contract. See docs/runner-protocol.md for the fields of the answer."""
+    """Check the model, find its tap, propose its contract; write the instrumented model to `out` where that is asked."""
     path = Path(str(request.get("model")))
     seed = _whole(request.get("fingerprint_seed", 0), "fingerprint_seed", 0, (1 << 63) - 1)
     report = check_model(path)
@@ -42,14 +43,15 @@ def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[st
         outputs = seen_outputs(plain, values, inputs, batches[0], report, options)
         work.progress(0.3, "outputs known")
         asked = request.get("tap")
-        candidates = [str(asked)] if asked else tap_candidates(report.model)
+        candidates = [str(asked)] if asked else tap_candidates(report)
         feed = _Feed(inputs, request.get("inputs"))
         tried: list[str] = []
         # A few logits say less than a wide activation just before them: those are only taken where nothing else does.
         for tap, least in [(tap, FINGERPRINT_FLOATS) for tap in candidates] + [(tap, 1) for tap in candidates]:
             contract = _contract(plain, report, inputs, outputs, tap, seed, batches[0])
             started = time.perf_counter()
-            session = sessions.make(instrumented(report.model, tap), folder=path.parent)
+            reference = instrumented(report, tap)
+            session = sessions.make(reference, folder=path.parent)
             load_seconds = time.perf_counter() - started
             trouble = _trouble(session, Profile(contract, sessions), feed, options, least)
             if not trouble:
@@ -68,9 +70,14 @@ def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[st
             work.progress(0.5 + 0.5 * len(timings) / len(batches), f"timed batches of {batch}")
     best = min(seconds / batch for batch, seconds in timings.items())
     # The smallest that is nearly as fast as the best: an audit of one item pays for a whole micro-batch.
-    chosen = next(batch for batch, seconds in timings.items() if seconds / batch <= 1.1 * best)
+    chosen = next(batch for batch, seconds in timings.items() if seconds / batch <= _AS_FAST * best)
     contract["micro_batch"] = chosen
-    return {
+    written: dict[str, Any] = {}
+    if "out" in request:
+        out = Path(str(request["out"]))
+        out.write_bytes(reference)
+        written["path"] = out.name
+    return written | {
         "contract": contract,
         "signature": [axis.as_json() for axis in axes],
         "items": _count(request.get("inputs"), inputs),
@@ -78,7 +85,7 @@ def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[st
         "item_seconds": round(timings[chosen] / chosen, 9),
         "cell_seconds": round(timings[chosen], 9),
         "batch_seconds": {str(batch): round(seconds, 9) for batch, seconds in timings.items()},
-        "taps": tap_candidates(report.model),
+        "taps": candidates,
         "nodes": report.nodes,
         "weights_bytes": report.weights_bytes,
         "cpu": instruction_set(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import onnx
@@ -12,7 +11,9 @@ from jobs.model_graph import ancestors, producers
 from .wire import RequestError
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, ValueInfoProto
+    from onnx import GraphProto, ValueInfoProto
+
+    from jobs.model_check import ModelReport
 
 __all__ = ["instrumented", "tap_candidates"]
 
@@ -30,12 +31,12 @@ _FLOAT = 1
 _TRIES = 6
 
 
-def tap_candidates(model: ModelProto) -> list[str]:
+def tap_candidates(report: ModelReport) -> list[str]:
     """Float32 activations to tap, the best first: what feeds the last saturating head of the output that most of the
     model works for, then what lies a little before it. Only values of the main graph that have a producer."""
-    graph = model.graph
+    graph = report.model.graph
     makers = producers(graph)
-    kinds = _kinds(model)
+    kinds = {name: value.type.tensor_type.elem_type for name, value in report.values.items()}
     outputs = sorted((o.name for o in graph.output), key=lambda name: -ancestors(graph, name))
     found: list[str] = []
     for output in outputs:
@@ -56,42 +57,31 @@ def tap_candidates(model: ModelProto) -> list[str]:
     return found
 
 
-def instrumented(model: ModelProto, tap: str) -> bytes:
+def instrumented(report: ModelReport, tap: str) -> bytes:
     """The model with `tap` as an output, serialised deterministically; external data stays where it is.
 
     Everything else is as it was, but for dimensions that exporters wrote as -1: they become names, which is what
     they meant. Raises RequestError `tap_unknown`.
     """
     copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    copy.CopyFrom(report.model)
     graph = copy.graph
     if tap not in producers(graph):
         raise RequestError("tap_unknown", f"no node of the main graph makes {tap[:100]!r}", scene_fault=True)
     _name_unknown_dimensions(graph)
     if tap not in {output.name for output in graph.output}:
-        graph.output.append(_value_of(copy, tap))
+        graph.output.append(_value_of(report, tap))
     entry = copy.metadata_props.add()
     entry.key, entry.value = "kilnet.tap", tap
     return bytes(copy.SerializeToString(deterministic=True))
 
 
-def _kinds(model: ModelProto) -> dict[str, int]:
-    """Element types of values, as far as shape inference tells."""
-    try:
-        graph = onnx.shape_inference.infer_shapes(model).graph
-    except Exception:  # the taps are tried out anyway
-        graph = model.graph
-    return {v.name: v.type.tensor_type.elem_type for v in (*graph.value_info, *graph.output)}
-
-
-def _value_of(model: ModelProto, name: str) -> ValueInfoProto:
-    """A declaration of a float32 value, with its shape as far as shape inference knows it."""
+def _value_of(report: ModelReport, name: str) -> ValueInfoProto:
+    """A declaration of a float32 value, with its shape as far as it could be inferred."""
     declared: ValueInfoProto = onnx.helper.make_tensor_value_info(name, _FLOAT, None)
-    with contextlib.suppress(Exception):  # then without
-        for value in onnx.shape_inference.infer_shapes(model).graph.value_info:
-            kind = value.type.tensor_type
-            if value.name == name and kind.elem_type == _FLOAT and kind.HasField("shape"):
-                declared.CopyFrom(value)
+    found = report.values.get(name)
+    if found is not None and found.type.tensor_type.elem_type == _FLOAT and found.type.tensor_type.HasField("shape"):
+        declared.CopyFrom(found)
     return declared
 
 

@@ -94,10 +94,10 @@ def _instrument(request: dict[str, Any]) -> dict[str, Any]:
     """Write the instrumented model to `out`: the same bytes for the same model, tap and version of onnx, anywhere."""
     report = check_model(Path(str(request.get("model"))))
     asked = request.get("tap")
-    candidates = [str(asked)] if asked else tap_candidates(report.model)
+    candidates = [str(asked)] if asked else tap_candidates(report)
     if not candidates:
         raise RequestError("not_provable", "the model has no float32 activation to tap", scene_fault=True)
-    data = instrumented(report.model, candidates[0])
+    data = instrumented(report, candidates[0])
     out = Path(str(request.get("out")))
     out.write_bytes(data)
     return {"path": out.name, "tap": candidates[0], "bytes": len(data)}
