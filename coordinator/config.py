@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from jobs.errors import BadInput
 from jobs.planner import PlanPolicy
 from jobs.spec import explain
-from verification.policy import FLOOR
+from verification.policy import FLOOR, RECHECK_SHARE
 
-__all__ = ["CONFIG_VARIABLE", "ChainSettings", "LeaseSettings", "Limits", "Settings"]
+__all__ = ["CONFIG_VARIABLE", "AuditSettings", "ChainSettings", "LeaseSettings", "Limits", "Settings"]
 
 CONFIG_VARIABLE = "KILNET_CONFIG"
 
@@ -51,6 +52,20 @@ class LeaseSettings(_Part):
     """A tile that takes this many times its expected time may be given to a second worker."""
     max_attempts: int = 6
     """After so many failed attempts the job fails with the last reason."""
+
+
+class AuditSettings(_Part):
+    """Who audits. Trusted workers do, unless strangers are let in."""
+
+    strangers: Literal["never", "needed", "always"] = "needed"
+    """Whether nodes may be drawn as auditors: where no trusted worker can judge a class or none gets to it in time
+    (`needed`), or wherever one fits (`always`)."""
+    golden_share: float = Field(default=0.1, ge=0, le=1)
+    """How often a stranger's audit is joined by one whose right answer is known."""
+    recheck_share: float = Field(default=RECHECK_SHARE, ge=0, le=1)
+    """Share of strangers' audits that a trusted worker repeats, accepts as well as refusals."""
+    patience_seconds: float = Field(default=60, gt=0)
+    """How long an audit waits for whom it was meant for before somebody else is looked for."""
 
 
 class Limits(_Part):
@@ -94,6 +109,9 @@ class Settings(_Part):
     expected_nodes: int = 4
     plan: PlanPolicy = PlanPolicy()
     leases: LeaseSettings = LeaseSettings()
+    audits: AuditSettings = AuditSettings()
+    calibration: Path | None = None
+    """Folder with calibrations of this operator's own (`kilnet calibrate`), which go before those that are shipped."""
     limits: Limits = Limits()
 
     @classmethod

@@ -1,28 +1,16 @@
-"""Challenges of what replays only as whole frames: which frames of a tile are redone, and pictures out of cells."""
+"""Challenges of what replays only as whole frames: the pictures, out of their cells."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jobs.contract import CELL_SIDE, RenderContract
 from jobs.tiles import RenderTile
-from verification.challenge import draw_cells
 
-__all__ = ["cells_of_frames", "draw_frames", "planes_of"]
-
-
-def draw_frames(root: bytes, lease: str, secret: bytes, *, frames: int, again: int) -> list[int]:
-    """Positions of `again` different frames out of `frames`, drawn as cells are; ascending."""
-    return draw_cells(root, lease, secret, cells=frames, probes=again)
-
-
-def cells_of_frames(tile: RenderTile, positions: Iterable[int]) -> list[int]:
-    """All cells of the frames at these positions of the tile."""
-    each = tile.area.block_count(CELL_SIDE)
-    return [cell for position in positions for cell in range(position * each, (position + 1) * each)]
+__all__ = ["planes_of"]
 
 
 def planes_of(contract: RenderContract, tile: RenderTile, cells: Mapping[int, bytes]) -> dict[int, NDArray[np.float32]]:

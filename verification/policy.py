@@ -28,13 +28,11 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 
-from jobs.contract import Lane
 from jobs.planner import WHOLE_RUN
 
 __all__ = [
     "CHEAT_SHARE", "ERROR_RATE", "FAULT_RATE", "FLOOR", "GOOD", "MOST_CREDIT", "PATTERN", "RECHECK_SHARE", "REFUSAL",
-    "Standing", "after_accept", "after_refusal", "frames_again", "lane_between", "probes", "standing",
-    "survival",
+    "Standing", "after_accept", "after_refusal", "frames_again", "probes", "standing", "survival",
 ]  # fmt: skip
 
 CHEAT_SHARE = 0.05
@@ -118,8 +116,3 @@ def survival(share: float, probes: int) -> float:
     """Chance that a node which faked this share of its cells is not seen by that many probes: (1 - share)^probes, and
     less where the tile is so small that drawing without replacement matters."""
     return float((1 - share) ** probes)
-
-
-def lane_between(contract_lane: Lane, worker_class: str, auditor_class: str) -> Lane:
-    """The lane of an audit: bits where both are of one measured class, else the share of differing pixels."""
-    return contract_lane if worker_class == auditor_class else Lane.TOLERANT

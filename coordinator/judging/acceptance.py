@@ -8,9 +8,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
-from coordinator.judging.counters import praise
 from coordinator.leasing.held import Held, live_leases
 from coordinator.settlement import SignedReceipt, sign_receipt
+from coordinator.standing import praise
 from coordinator.states import WORK_OPEN, change_lease, change_work, withdraw_leases
 from coordinator.store.models import Job, Lease, Node, Receipt, Work
 from coordinator.tasks import hint_after_commit

@@ -9,7 +9,12 @@ from jobs.contract import InferContract, RenderContract
 from jobs.tiles import InferTile, RenderTile
 from verification.commitment import MalformedResult, cell_bytes, commit, commit_cells, split_cells
 
-__all__ = ["audit_cells", "claimed_cells", "tile_bytes", "unpack"]
+__all__ = ["RootMismatch", "audit_cells", "claimed_cells", "tile_bytes", "unpack"]
+
+
+class RootMismatch(MalformedResult):
+    """Well-formed bytes that are not those whose root was signed: a contradiction, where the other is only a fault."""
+
 
 _WINDOW = 1 << 27
 """Bytes; what zstd's levels up to 22 need, and no more."""
@@ -41,12 +46,13 @@ def tile_bytes(
     contract: RenderContract | InferContract,
     tile: RenderTile | InferTile,
 ) -> bytes:
-    """A tile's raw result. Raises MalformedResult where it is not what its worker committed to."""
+    """A tile's raw result. Raises RootMismatch where it is not what its worker committed to, MalformedResult where it
+    cannot be any result of this lease."""
     length = tile.result_bytes(contract)  # type: ignore[arg-type]
     data = unpack(store, sha, length)
     found = "0x" + commit(lease, contract, tile, data).root.hex()
     if found != root:
-        raise MalformedResult(f"the upload has the root {found}, the signed commitment says {root}")
+        raise RootMismatch(f"the upload has the root {found}, the signed commitment says {root}")
     return data
 
 

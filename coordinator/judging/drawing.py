@@ -9,26 +9,24 @@ from sqlalchemy.orm import Session
 
 from coordinator.blobs import BlobStore
 from coordinator.config import Settings
-from coordinator.events import wake_after_commit
-from coordinator.judging.bytes import tile_bytes
-from coordinator.judging.counters import blame
+from coordinator.judging.asking import ask
+from coordinator.judging.bytes import RootMismatch, tile_bytes
 from coordinator.judging.suspicion import grounds, reference_frame
 from coordinator.leasing.held import Held, hold
 from coordinator.leasing.losing import lose
 from coordinator.leasing.offers import contract_of, tile_of
+from coordinator.standing import strike
 from coordinator.states import set_lease
 from coordinator.store.database import Database
 from coordinator.store.models import Job, Lease, Node, Work
-from jobs.contract import InferContract, RenderContract
-from jobs.states import JobState, LeaseState, WorkKind, WorkState
+from jobs.contract import InferContract, Lane, RenderContract
+from jobs.states import AuditPurpose, JobState, LeaseState, StrikeKind, StrikeState, WorkKind
 from jobs.tiles import InferTile, RenderTile
 from verification.challenge import draw_cells, draw_frames
 from verification.commitment import MalformedResult
 from verification.policy import frames_again, probes
 
-__all__ = ["AUDIT_PRIORITY", "add_audit", "draw"]
-
-AUDIT_PRIORITY = 10
+__all__ = ["draw"]
 
 
 def draw(db: Database, settings: Settings, lease_id: str) -> None:
@@ -47,8 +45,9 @@ def draw(db: Database, settings: Settings, lease_id: str) -> None:
     try:
         data = tile_bytes(store, lease.blob, lease.id, lease.root, contract, tile)
     except MalformedResult as error:
+        kind = StrikeKind.UPLOAD_MISMATCH if isinstance(error, RootMismatch) else StrikeKind.MALFORMED
         reason = str(error)
-        db.transact(lambda session: _refuse(session, settings, lease, reason, db.now()))
+        db.transact(lambda session: _refuse(session, settings, lease, kind, reason, db.now()))
         return
     odd: list[dict[str, Any]] = []
     if isinstance(contract, RenderContract) and isinstance(tile, RenderTile):
@@ -73,16 +72,21 @@ def _undrawn(session: Session, lease_id: str) -> Held | None:
     return None if first is not None else Held(lease, work, job)
 
 
-def _refuse(session: Session, settings: Settings, lease: Lease, reason: str, now: float) -> None:
-    """The upload is not what was signed: a contradiction that its worker cannot deny, and no pay."""
+def _refuse(session: Session, settings: Settings, lease: Lease, kind: StrikeKind, reason: str, now: float) -> None:
+    """The upload is not what was signed, which its worker cannot deny, or no result at all: no pay."""
     held = hold(session, lease.node, lease.id)
     if held.lease.state != LeaseState.UPLOADED or held.lease.cells is not None:
         return
-    evidence = {
-        **(held.lease.evidence or {}),
-        "contradiction": {"root": lease.root, "signature": lease.node_signature, "upload": lease.blob, "found": reason},
-    }
-    blame(session, lease.node)
+    signed = {
+        "token": lease.token, "root": lease.root, "signature": lease.node_signature, "upload": lease.blob,
+        "cells": tile_of(held.work.payload).cell_count(), "found": reason,
+    }  # fmt: skip
+    evidence = {**(held.lease.evidence or {}), "contradiction": signed}
+    strike(
+        session, node=lease.node, kind=kind, key=f"{kind}:{lease.id}", job=lease.job_id, lease=lease.id,
+        tile=held.work.index, reason=reason, evidence=signed, now=now, state=StrikeState.CONFIRMED,
+        slashable=kind is StrikeKind.UPLOAD_MISMATCH,
+    )  # fmt: skip
     lose(
         session, settings.leases, held, LeaseState.REJECTED, reason, now, exclude=True, evidence=evidence,
         verdict="reject", cells=[],
@@ -108,45 +112,13 @@ def _challenge(
     evidence = {**(lease.evidence or {}), **({"suspicion": odd} if odd else {})}
     kinds = len({ground["ground"] for ground in odd})
     if isinstance(tile, RenderTile) and not contract.in_cells:
-        again = frames_again(node.suspicion, frames=len(tile.frames), grounds=kinds)
+        again = len(tile.frames)
+        if contract.lane is not Lane.PERCEPTUAL:  # which is weak enough without leaving frames out
+            again = frames_again(node.suspicion, frames=again, grounds=kinds)
         drawn = draw_frames(root, lease.id, lease.secret, tile, frames=again)
     else:
         cells = tile.cell_count()
         wanted = probes(node.suspicion, cells=cells, floor=settings.probes, grounds=kinds)
         drawn = draw_cells(root, lease.id, lease.secret, cells=cells, probes=wanted)
     set_lease(session, lease, cells=drawn, evidence=evidence or None)
-    add_audit(session, held, node, drawn, lease.id, [], db.now())
-
-
-def add_audit(
-    session: Session, held: Held, node: Node, cells: list[int], key: str, excluded: list[str], now: float
-) -> None:
-    """Ask a trusted worker, never of the worker's own owner, to redo these cells; once for each key."""
-    lease, work, job = held
-    known = select(Work.id).where(Work.job_id == job.id, Work.kind == str(WorkKind.AUDIT), Work.key == key)
-    if session.scalar(known) is not None:
-        return
-    same_class = any(
-        device["numerics_class"] == lease.numerics_class
-        for registration in session.scalars(
-            select(Node.registration).where(Node.trusted, Node.address.not_in([*excluded, node.address]))
-        )
-        for device in registration["runtimes"]
-    )
-    cost = job.cost or {}
-    seconds = (
-        float(cost.get("load_seconds", 0)) + float(cost.get("sync_seconds", 0))
-        + len(cells) * float(cost.get("cell_seconds", 0.02))
-    )  # fmt: skip
-    session.add(
-        Work(
-            job_id=job.id, kind=str(WorkKind.AUDIT), index=work.index, key=key, state=str(WorkState.PENDING),
-            priority=AUDIT_PRIORITY, trusted=True, runtime=work.runtime, expected_seconds=seconds,
-            # Bits are compared within one class; across classes, where nobody trusted has the worker's, by tolerance.
-            numerics_class=lease.numerics_class if same_class else None,
-            payload={"tile": work.payload, "cells": cells}, audited_lease=lease.id,
-            excluded=list(dict.fromkeys([lease.node, node.owner, *excluded])), created_at=now,
-        )
-    )  # fmt: skip
-    session.flush()
-    wake_after_commit(session)
+    ask(session, settings, Held(lease, held.work, held.job), drawn, AuditPurpose.FIRST, [], db.now())

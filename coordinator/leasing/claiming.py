@@ -11,16 +11,20 @@ from sqlalchemy import ColumnElement, and_, case, false, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from coordinator.config import LeaseSettings, Settings
-from coordinator.leasing.offers import offer
+from coordinator.errors import Conflict
+from coordinator.leasing.auditors import Panel, auditing_in
+from coordinator.leasing.offers import contract_of, offer
 from coordinator.leasing.workers import Worker, seen, worker_of
 from coordinator.settlement import domain as settings_domain
 from coordinator.states import LEASE_LIVE, change_work
 from coordinator.store.database import Database, Stale
 from coordinator.store.models import Job, Lease, Node, Work
+from jobs.contract import Lane
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
 from jobs.typed_data import Domain
 from jobs.wire import ClaimRequest, LeaseOffer, RuntimeClass
 from verification.challenge import new_secret
+from verification.lanes import Question, question_of
 
 __all__ = ["claim", "expected_seconds"]
 
@@ -57,14 +61,17 @@ def claim(
 ) -> LeaseOffer | None:
     """A lease for one device of `node`, or None where there is nothing for it now.
 
-    Raises Forbidden (not registered), Conflict (none of the request's classes is registered)."""
+    Raises Forbidden (not registered); Conflict `class_not_registered` (none of the request's classes is) and
+    `class_not_measured` (nobody could judge what they compute)."""
     node = to_checksum_address(node)
     domain = domain or settings_domain(settings)
     now = db.now()
     with db.read() as session:
         worker = worker_of(session, node, request)
+        panel = Panel(session, settings, now)
+        _measured(panel, worker, request)
         stale = (session.get_one(Node, node).last_seen or 0) < now - 10
-        candidates = list(_candidates(session, settings.leases, worker, request, now))
+        candidates = list(_candidates(session, settings.leases, panel, worker, request, now))
     if stale:
         with db.begin() as session:
             seen(session, node, now)
@@ -80,7 +87,58 @@ def claim(
 
 
 def _kinds(worker: Worker, request: ClaimRequest) -> list[WorkKind]:
-    return [kind for kind in dict.fromkeys(request.kinds) if worker.trusted or kind is WorkKind.TILE]
+    strangers = (WorkKind.TILE, WorkKind.AUDIT)
+    return [kind for kind in dict.fromkeys(request.kinds) if worker.trusted or kind in strangers]
+
+
+def _measured(panel: Panel, worker: Worker, request: ClaimRequest) -> None:
+    """Raises Conflict where a worker asks for tiles and none of its classes has a calibration against the coordinator's
+    own, or an independent auditor: work that nobody can judge is not paid, so it is not given."""
+    if worker.trusted or WorkKind.TILE not in request.kinds:
+        return
+    for device in worker.classes:
+        kind = "infer" if device.runtime == "onnxruntime" else "render"
+        question = Question(Lane.EXACT, kind, device.runtime, path_guiding=False, pixels=0)
+        if panel.measured(question, f"{device.runtime}-{device.version}", device.numerics_class, worker.owner):
+            return
+    names = ", ".join(device.numerics_class for device in worker.classes)
+    raise Conflict(
+        f"nobody can judge what {names} computes: it was never calibrated against the coordinator's own workers, and "
+        "no other owner's node of its class is online to audit it; calibrate it (`kilnet calibrate`), or wait for one",
+        code="class_not_measured",
+    )
+
+
+def _judged(session: Session, panel: Panel, worker: Worker, jobs: list[str]) -> list[str]:
+    """Those of these jobs whose tiles, done by this worker, somebody independent could judge: and of which it, or
+    another of its owner, is no auditor."""
+    if worker.trusted:
+        return jobs
+    auditing = auditing_in(session, worker)
+    found = []
+    for job_id in jobs:
+        if job_id in auditing:
+            continue
+        question, runtime = _asked(session, job_id)
+        mine = worker.classes_for(runtime, None)
+        if mine and panel.can_be_audited(job_id, question, runtime, mine[0].numerics_class, worker.owner):
+            found.append(job_id)
+    return found
+
+
+_questions: dict[str, tuple[Question, str]] = {}
+_MOST_QUESTIONS = 4096
+
+
+def _asked(session: Session, job_id: str) -> tuple[Question, str]:
+    """What of a running job's contract decides its lane, and the runtime that it needs: they do not change, and reading
+    a contract of thousands of channels for every claim would cost more than the claim."""
+    if job_id not in _questions:
+        if len(_questions) >= _MOST_QUESTIONS:
+            _questions.clear()
+        contract = contract_of(session.get_one(Job, job_id))
+        _questions[job_id] = question_of(contract), f"{contract.class_runtime}-{contract.version}"
+    return _questions[job_id]
 
 
 def _jobs(session: Session, worker: Worker, kinds: list[WorkKind], now: float) -> dict[WorkKind, list[str]]:
@@ -98,7 +156,8 @@ def _jobs(session: Session, worker: Worker, kinds: list[WorkKind], now: float) -
         for kind in kinds:
             # Who asks more than the job's clearing price bid too high for it.
             too_dear = kind is WorkKind.TILE and (worker.suspended or price is None or worker.ask > price * (1 + 1e-9))
-            if state in STATES_FOR[kind] and not too_dear:
+            no_auditor = kind is WorkKind.AUDIT and not worker.trusted and (worker.suspended or worker.barred)
+            if state in STATES_FOR[kind] and not too_dear and not no_auditor:
                 found[kind].append(job_id)
     return {kind: ids for kind, ids in found.items() if ids}
 
@@ -111,6 +170,10 @@ def _fitting(worker: Worker, jobs: dict[WorkKind, list[str]]) -> ColumnElement[b
         Work.runtime.in_(sorted(worker.runtimes)),
         or_(Work.numerics_class.is_(None), Work.numerics_class.in_([c.numerics_class for c in worker.classes])),
         *([] if worker.trusted else [Work.trusted.is_(False)]),
+        # A stranger audits what it was drawn for and nothing else; who was drawn, audits alone.
+        or_(Work.for_node == worker.address, and_(Work.for_node.is_(None), Work.kind != str(WorkKind.AUDIT)))
+        if not worker.trusted
+        else Work.for_node.is_(None),
     )
 
 
@@ -119,10 +182,13 @@ def _barred(worker: Worker, excluded: list[Any]) -> bool:
 
 
 def _candidates(
-    session: Session, settings: LeaseSettings, worker: Worker, request: ClaimRequest, now: float
+    session: Session, settings: LeaseSettings, panel: Panel, worker: Worker, request: ClaimRequest, now: float
 ) -> Iterator[_Candidate]:
     """Work for this worker, best first: warm jobs, then by priority and age; then tiles that another is slow with."""
     jobs = _jobs(session, worker, _kinds(worker, request), now)
+    if WorkKind.TILE in jobs:
+        jobs[WorkKind.TILE] = _judged(session, panel, worker, jobs[WorkKind.TILE])
+    jobs = {kind: ids for kind, ids in jobs.items() if ids}
     if not jobs:
         return
     warmth = case({job: i for i, job in enumerate(request.warm)}, value=Work.job_id, else_=len(request.warm))
@@ -181,6 +247,8 @@ def _lease(db: Database, session: Session, settings: Settings, worker: Worker, c
         db.skip_locked(select(Work).where(Work.id == candidate.work_id, Work.state == str(candidate.state)))
     ).one_or_none()
     if work is None or _barred(worker, work.excluded) or work.numerics_class not in (None, device.numerics_class):
+        return None
+    if work.for_node not in (None, worker.address):
         return None
     job = session.get_one(Job, work.job_id)
     if job.state not in STATES_FOR[WorkKind(work.kind)] or job.outcome is not None:

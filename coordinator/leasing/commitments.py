@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from eth_utils.address import to_checksum_address
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
@@ -14,13 +13,12 @@ from coordinator.leasing.held import COMMITTING, Held, hold, lease_lost, revive
 from coordinator.leasing.losing import lose
 from coordinator.leasing.offers import tile_of
 from coordinator.leasing.workers import seen
+from coordinator.standing import strike
 from coordinator.states import change_lease, set_lease
 from coordinator.store.database import Database
-from coordinator.store.models import Node
-from jobs.states import LeaseState, WorkKind
+from jobs.states import LeaseState, StrikeKind, StrikeState, WorkKind
 from jobs.typed_data import Domain, commitment_message, recover
 from jobs.wire import AuditCells, Commit, Committed
-from verification.policy import REFUSAL
 
 __all__ = ["commit"]
 
@@ -51,7 +49,9 @@ def _commit(
     if lease.root is not None:
         if lease.state == LeaseState.EXPIRED and not revive(session, held, now, settings.leases.expiry_seconds):
             return lease_lost(lease)
-        return Committed(root=lease.root) if lease.root == body.root else _contradiction(session, held, domain, body)
+        return (
+            Committed(root=lease.root) if lease.root == body.root else _contradiction(session, held, domain, body, now)
+        )
     if lease.state == LeaseState.EXPIRED and not revive(session, held, now, settings.leases.expiry_seconds):
         return lease_lost(lease)
     if lease.state != LeaseState.ACTIVE:
@@ -97,21 +97,23 @@ def _refusal(held: Held, domain: Domain, body: Commit) -> Unprocessable | None:
     return None
 
 
-def _contradiction(session: Session, held: Held, domain: Domain, body: Commit) -> Conflict:
+def _contradiction(session: Session, held: Held, domain: Domain, body: Commit, now: float) -> Conflict:
     """Two roots for one token: kept with both signatures, since each of them is the worker's own."""
     lease = held.lease
     if _signed_by(domain, held, body) == lease.node:
         evidence: dict[str, Any] = dict(lease.evidence or {})
         known: list[dict[str, Any]] = list(evidence.get("contradictions", []))
         if all(other["root"] != body.root for other in known) and len(known) < _CONTRADICTIONS_KEPT:
-            first = {"root": lease.root, "signature": lease.node_signature}
+            cells = _cell_count(held)
+            first = {"root": lease.root, "signature": lease.node_signature, "token": lease.token, "cells": cells}
             known.append({"root": body.root, "signature": body.signature, "token": body.token, "cells": body.cells})
             evidence |= {"first_commitment": first, "contradictions": known}
             set_lease(session, lease, evidence=evidence)
-            session.execute(
-                update(Node)
-                .where(Node.address == lease.node)
-                .values(suspicion=Node.suspicion + REFUSAL)
-                .execution_options(synchronize_session=False)
-            )
+            strike(
+                session, node=lease.node, kind=StrikeKind.TWO_COMMITMENTS,
+                key=f"{StrikeKind.TWO_COMMITMENTS}:{lease.id}:{body.root}", job=lease.job_id, lease=lease.id,
+                tile=held.work.index, reason=f"it signed two commitments for token {lease.token} of lease {lease.id}",
+                evidence={"lease": lease.id, "token": lease.token, "first": first, "second": known[-1]},
+                state=StrikeState.CONFIRMED, slashable=True, now=now,
+            )  # fmt: skip
     return Conflict(f"the first commitment of token {lease.token} is final: {lease.root}", code="committed_already")

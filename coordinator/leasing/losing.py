@@ -54,7 +54,9 @@ def requeue(
 ) -> None:
     """Queue the work of an ended lease again, as `lose` does."""
     lease, work, job = held
-    attempts = work.attempts + 1
+    # A stranger who does not audit is no reason to give the job up.
+    attempts = work.attempts + (work.for_node is None)
+    exclude = exclude or work.for_node is not None
     if fatal is None and attempts >= settings.max_attempts:
         fatal = ("too_many_attempts", f"{_name(held)}: {reason} (after {attempts} attempts)")
     if fatal is not None:

@@ -19,7 +19,16 @@ from coordinator.store.database import Database
 from coordinator.store.models import Node
 from jobs.wire import PROTOCOL, ClaimRequest, RegisterNode, RuntimeClass
 
-__all__ = ["ONLINE_SECONDS", "Worker", "online_workers", "register", "seen", "worker_of"]
+__all__ = [
+    "ONLINE_SECONDS",
+    "Worker",
+    "online_workers",
+    "register",
+    "repeats_itself",
+    "seen",
+    "trusted_workers",
+    "worker_of",
+]
 
 ONLINE_SECONDS = 90
 """A worker that was heard of this recently is online: it claims at least every 30 s or sends heartbeats."""
@@ -35,6 +44,9 @@ class Worker:
     owner: str
     trusted: bool
     suspended: bool
+    barred: bool
+    """It is given no audits."""
+    last_seen: float
     region: str
     ask: float
     """USD per kiln-hour."""
@@ -81,6 +93,8 @@ def _worker(node: Node, only: Sequence[str] | None = None) -> Worker:
         owner=node.owner,
         trusted=node.trusted,
         suspended=node.suspended is not None,
+        barred=node.barred is not None,
+        last_seen=node.last_seen,
         region=node.region,
         ask=node.ask_usd_per_kiln_hour,
         suspicion=node.suspicion,
@@ -105,6 +119,17 @@ def worker_of(session: Session, address: str, request: ClaimRequest) -> Worker:
 def online_workers(session: Session, now: float) -> list[Worker]:
     """Everybody who was heard of lately."""
     return [_worker(node) for node in session.scalars(select(Node).where(Node.last_seen > now - ONLINE_SECONDS))]
+
+
+def repeats_itself(session: Session, address: str, numerics_class: str) -> bool:
+    """Whether a worker's canary gave the same bits twice in this class. False where it has no such class (any more)."""
+    devices = session.get_one(Node, address).registration["runtimes"]
+    return any(one["numerics_class"] == numerics_class and one.get("repeats", True) for one in devices)
+
+
+def trusted_workers(session: Session) -> list[Worker]:
+    """The coordinator's own, online or not."""
+    return [_worker(node) for node in session.scalars(select(Node).where(Node.trusted))]
 
 
 def seen(session: Session, address: str, now: float) -> None:

@@ -4,12 +4,12 @@ Every change is a conditional UPDATE on (state, version) that must touch exactly
 and decides anew. A change of a job or a tile writes an event in the same transaction.
 """
 
-from coordinator.states.door import change_job, change_lease, change_work, lock_job, set_lease, tell_output
+from coordinator.states.door import change_job, change_lease, change_work, lock_job, set_lease, set_work, tell_output
 from coordinator.states.ending import end_job, withdraw_leases
-from coordinator.states.transitions import JOB_MOVES, LEASE_LIVE, LEASE_MOVES, WORK_MOVES, WORK_OPEN
+from coordinator.states.transitions import JOB_MOVES, JOB_OPEN, LEASE_LIVE, LEASE_MOVES, WORK_MOVES, WORK_OPEN
 from coordinator.store.database import Stale
 
 __all__ = [
-    "JOB_MOVES", "LEASE_LIVE", "LEASE_MOVES", "WORK_MOVES", "WORK_OPEN", "Stale", "change_job", "change_lease",
-    "change_work", "end_job", "lock_job", "set_lease", "tell_output", "withdraw_leases",
+    "JOB_MOVES", "JOB_OPEN", "LEASE_LIVE", "LEASE_MOVES", "WORK_MOVES", "WORK_OPEN", "Stale", "change_job",
+    "change_lease", "change_work", "end_job", "lock_job", "set_lease", "set_work", "tell_output", "withdraw_leases",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from coordinator.store.models import Job, Lease, Output, Work
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
 from jobs.wire import OutputView
 
-__all__ = ["change_job", "change_lease", "change_work", "lock_job", "set_lease", "tell_output"]
+__all__ = ["change_job", "change_lease", "change_work", "lock_job", "set_lease", "set_work", "tell_output"]
 
 
 def _update(session: Session, row: Job | Work | Lease, values: dict[str, Any], name: str) -> None:
@@ -70,6 +70,11 @@ def change_lease(session: Session, lease: Lease, to: LeaseState, **columns: Any)
 def set_lease(session: Session, lease: Lease, **columns: Any) -> None:
     """Set columns of a lease that is still in the state that was read (a renewal, a drawn challenge). Raises Stale."""
     _update(session, lease, {"version": Lease.version + 1, **columns}, "lease")
+
+
+def set_work(session: Session, work: Work, **columns: Any) -> None:
+    """Set columns of work that is still in the state that was read (another auditor is looked for). Raises Stale."""
+    _update(session, work, {"version": Work.version + 1, **columns}, "work")
 
 
 def lock_job(session: Session, job_id: str) -> Job:

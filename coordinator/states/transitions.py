@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from jobs.states import JobState, LeaseState, WorkState
 
-__all__ = ["JOB_MOVES", "LEASE_LIVE", "LEASE_MOVES", "WORK_MOVES", "WORK_OPEN"]
+__all__ = ["JOB_MOVES", "JOB_OPEN", "LEASE_LIVE", "LEASE_MOVES", "WORK_MOVES", "WORK_OPEN"]
 
 JOB_MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.ADMITTING: frozenset({JobState.QUOTED, JobState.FAILED, JobState.CANCELLED}),
@@ -20,6 +20,9 @@ JOB_MOVES: Mapping[JobState, frozenset[JobState]] = {
     JobState.FAILED: frozenset(),
 }
 """Nothing leaves RUNNING or PAUSED but through SETTLING: from the escrow on, every end is settled on chain."""
+
+JOB_OPEN = frozenset({JobState.RUNNING, JobState.PAUSED})
+"""States in which a job's tiles are worked on or judged."""
 
 WORK_MOVES: Mapping[WorkState, frozenset[WorkState]] = {
     WorkState.PENDING: frozenset({WorkState.LEASED, WorkState.FAILED, WorkState.CANCELLED}),

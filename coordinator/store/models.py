@@ -13,8 +13,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 __all__ = [
-    "Account", "ApiKey", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease", "Node",
-    "Output", "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Work",
+    "Account", "ApiKey", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease",
+    "Node", "Output", "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Strike", "Work",
 ]  # fmt: skip
 
 
@@ -207,8 +207,12 @@ class Work(Base):
     not_before: Mapped[float] = mapped_column(default=0)
     excluded: Mapped[list[Any]] = mapped_column(default=list)
     """Addresses and owners that may not have it: who failed it, who is audited."""
-    audited_lease: Mapped[str | None] = mapped_column(String(24))
+    audited_lease: Mapped[str | None] = mapped_column(String(24), index=True)
     """Audits and reproductions: the lease that is checked."""
+    purpose: Mapped[str | None] = mapped_column(String(10))
+    """Audits: jobs.states.AuditPurpose; the auditor is never told."""
+    for_node: Mapped[str | None] = mapped_column(String(42))
+    """Audits: the stranger who was drawn for it, and nobody else."""
     price: Mapped[int | None] = mapped_column(Amount)
     """Tiles: units of KILN when it passes."""
     accepted_lease: Mapped[str | None] = mapped_column(String(24))
@@ -283,6 +287,42 @@ class Node(Base):
     """Raised by a refusal, lowered by accepted tiles: more cells are drawn while it is above 0."""
     suspended: Mapped[str | None] = mapped_column(Text)
     """Why it gets no paid work."""
+    audits: Mapped[int] = mapped_column(default=0)
+    """Audits that it has done."""
+    barred: Mapped[str | None] = mapped_column(Text)
+    """Why it is given no audits any more."""
+
+
+class Strike(Base):
+    """Something that counts against a worker, with all that is needed to show it. Rows are never deleted: what is
+    slashed for is read from here."""
+
+    __tablename__ = "strikes"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    node: Mapped[str] = mapped_column(ForeignKey("nodes.address"), index=True)
+    owner: Mapped[str] = mapped_column(String(42))
+    kind: Mapped[str] = mapped_column(String(20))
+    """jobs.states.StrikeKind."""
+    key: Mapped[str] = mapped_column(String(160), unique=True)
+    """Makes it once: the kind, the lease, and what else tells one from another."""
+    job_id: Mapped[str] = mapped_column(String(24), index=True)
+    lease_id: Mapped[str] = mapped_column(String(24), index=True)
+    tile: Mapped[int]
+    lane: Mapped[str | None] = mapped_column(String(12))
+    reason: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[dict[str, Any]]
+    """Signed statements and their signatures, or cells, what was claimed and what came out."""
+    auditor: Mapped[str | None] = mapped_column(String(42))
+    state: Mapped[str] = mapped_column(String(10))
+    """jobs.states.StrikeState."""
+    confirmed_by: Mapped[str | None] = mapped_column(String(42))
+    counted: Mapped[bool] = mapped_column(default=False)
+    """It has raised the worker's suspicion."""
+    slashable: Mapped[bool] = mapped_column(default=False)
+    """Signed contradictions, and refusals by bits that a second auditor of the class confirmed."""
+    created_at: Mapped[float]
+    decided_at: Mapped[float | None]
 
 
 class Receipt(Base):

@@ -21,6 +21,7 @@ from coordinator.admission import deadlines as end_overdue
 from coordinator.config import CONFIG_VARIABLE, Settings
 from coordinator.judging import draw as draw_cells
 from coordinator.judging import judge as judge_lease
+from coordinator.judging import redraw, unconfirmed
 from coordinator.leasing import reap
 from coordinator.leasing.reaper import unfix_classes
 from coordinator.planning import complete_frame as complete_group
@@ -149,9 +150,11 @@ def settle(job: str) -> None:
 
 @_task("reap_leases")
 def reap_leases() -> None:
-    """End leases that nobody renews; free tiles whose class has gone."""
+    """End leases that nobody renews; free tiles whose class has gone; look for auditors where none comes."""
     reap(_database(), _settings())
     unfix_classes(_database())
+    redraw(_database(), _settings())
+    unconfirmed(_database())
 
 
 @_task("deadlines")

@@ -221,6 +221,7 @@ def test_an_auditor_that_breaks_its_word_does_not_decide(world: World) -> None:
 
 def test_across_classes_the_lane_is_tolerant(world: World) -> None:
     """Where no trusted worker has the class of the worker, another class audits, by tolerance."""
+    world.calibrate()
     world.job(tiles=1, count=20)
     node, auditor = world.worker(), world.worker(world.trusted, cls=OTHER_CLASS)
     offer = audited(world, node, auditor, cls=OTHER_CLASS)
@@ -236,6 +237,7 @@ def slightly_off(offer: LeaseOffer) -> bytes:
 
 def test_an_undecided_audit_asks_another_auditor_and_blames_nobody(world: World) -> None:
     """Two auditors of another class cannot tell: the tile goes elsewhere, unpaid, and its worker keeps its name."""
+    world.calibrate()
     world.job(tiles=1, count=20)
     node, first, second = (
         world.worker(),

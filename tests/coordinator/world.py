@@ -97,11 +97,25 @@ class World:
             chain=ChainSettings(
                 rpc_url="http://127.0.0.1:1", addresses_file=addresses, coordinator_key_file=key_file
             ),
-            leases=LeaseSettings(**leases),
+            leases=LeaseSettings(**leases), calibration=folder / "calibration",
         )  # fmt: skip
         self.store = BlobStore.of(self.settings)
         with db.begin() as session:
             session.add(Account(address=self.owner.address, created_at=db.now()))
+
+    def calibrate(self, one: str = CLASS, other: str = OTHER_CLASS, kind: str = "infer", **limits: float) -> None:
+        """Put a calibration of a pair of classes into the operator's own folder."""
+        assert self.settings.calibration is not None
+        self.settings.calibration.mkdir(exist_ok=True)
+        values = {"accept": 1e-5, "reject": 1e-4, "accept_output": 1e-5, "reject_output": 1e-4, **limits}
+        pair = {"worker_class": one, "auditor_class": other, "kind": kind, **values}
+        name = f"{kind}-{len(list(self.settings.calibration.iterdir()))}.json"
+        (self.settings.calibration / name).write_text(json.dumps({"limits": [pair]}))
+
+    def audit_settings(self, **changes: Any) -> None:
+        """Other settings of who audits."""
+        audits = self.settings.audits.model_copy(update=changes)
+        self.settings = self.settings.model_copy(update={"audits": audits})
 
     def worker(self, person: Person | None = None, *, ask: float = 0.1, cls: str = CLASS, **more: Any) -> Person:
         """A registered, online worker."""
@@ -109,7 +123,7 @@ class World:
         runtime, _, rest = cls.partition("-")
         device = RuntimeClass(
             runtime=runtime, version=rest.partition("/")[0], device="CPU", numerics_class=cls,
-            score=more.pop("score", 1.0),
+            score=more.pop("score", 1.0), repeats=more.pop("repeats", True),
         )  # fmt: skip
         body = RegisterNode(
             protocol=1, agent_version="1", sandboxed=True, runtimes=(device,), memory_bytes=1 << 33,

@@ -11,8 +11,9 @@ from jobs.contract import Lane, RenderContract
 from jobs.states import Verdict
 from jobs.tiles import RenderTile
 from tests.unit.strategies import CHANNELS, render_contract
+from verification.challenge import draw_frames
 from verification.commitment import cell_bytes
-from verification.frames import cells_of_frames, draw_frames, planes_of
+from verification.frames import planes_of
 from verification.noise import NoiseLimits, compare_frames, pixels_for_mean, pixels_for_noise_ratio
 
 WIDTH, HEIGHT = 192, 128
@@ -29,7 +30,7 @@ def frame(seed: int, samples: int = 64, gain: float = 1.0, height: int = HEIGHT,
     truth = 0.2 + 0.5 * x / width + 0.3 * ((x // 24 + y // 24) % 2) * (y > height / 3) + 0.01 * (y < 10)
     rng = np.random.default_rng(seed)
     noise = rng.gamma(samples / 8, 8 / samples, (len(CHANNELS), height, width))
-    return (gain * truth * noise).astype("<f4")
+    return np.asarray(gain * truth * noise, "<f4")
 
 
 def cells(contract: RenderContract, tile: RenderTile, planes: np.ndarray) -> dict[int, bytes]:
@@ -106,10 +107,10 @@ def test_drawn_frames_come_out_of_their_cells(count: int, width: int, height: in
     contract = render_contract(width, height, lane=Lane.WHOLE)
     tile = RenderTile(frames=tuple(range(10, 10 + count)), rect=(0, 0, width, height), samples=(0, 64))
     again = data.draw(st.integers(1, count))
-    drawn = draw_frames(bytes(32), "l1", bytes(32), frames=count, again=again)
-    assert len(drawn) == again and drawn == sorted(set(drawn)) and drawn[-1] < count
-    chosen = cells_of_frames(tile, drawn)
-    assert chosen == sorted(set(chosen))
+    chosen = draw_frames(bytes(32), "l1", bytes(32), tile, frames=again)
+    each = tile.cell_count() // count
+    drawn = sorted({cell // each for cell in chosen})
+    assert len(drawn) == again and len(chosen) == again * each and chosen == sorted(set(chosen))
     rng = np.random.default_rng(count)
     whole = rng.random((count, len(CHANNELS), height, width), np.float32)
     raw = whole.astype("<f4").tobytes()

@@ -44,7 +44,7 @@ def reference(session: Session, request: dict[str, Any]) -> dict[str, Any]:
     load = session.file_load_seconds
     set_sample_range(scene, contract, None)
     rect = _scaled(contract, width, height)
-    planes, low = _low(session, scene, contract, rect, samples)
+    planes, low, once = _low(session, scene, contract, rect, samples)
     names = _combined(contract["channels"])
     picture = np.stack([planes[name] for name in names])
     picture.astype("<f4", copy=False).tofile(out)
@@ -65,7 +65,7 @@ def reference(session: Session, request: dict[str, Any]) -> dict[str, Any]:
         "height": rect[3] - rect[1],
         "seconds": round(time.perf_counter() - started, 4),
         "low_seconds": round(low_seconds, 4),
-        "load_seconds": round(load, 4),
+        "load_seconds": round(load + once, 4),
         "per_pixel_sample_seconds": per_sample,
         "frame_seconds": round(predicted, 4),
         "peak_rss": peak_rss(),
@@ -90,8 +90,9 @@ def _combined(channels: list[str]) -> list[str]:
 
 def _low(
     session: Session, scene: Scene, contract: dict[str, Any], rect: Rect, samples: int
-) -> tuple[dict[str, Array], float]:
-    """The planes, and the seconds that one sample of all their pixels takes."""
+) -> tuple[dict[str, Array], float, float]:
+    """The planes, the seconds that one sample of all their pixels takes, and those that a file takes once: compiling
+    the shaders of the raster engines."""
     cycles = scene.cycles if contract["engine"] == "CYCLES" else None
     work = protocol.current()
     adaptive = bool(cycles and cycles.use_adaptive_sampling)
@@ -100,7 +101,11 @@ def _low(
     own_samples = cycles.use_layer_samples if cycles else ""
     set_samples(scene, samples)
     planes, seconds = _sampled(session, scene, rect, work)
-    count = samples
+    count, once = samples, 0.0
+    if contract["engine"] != "CYCLES":
+        first = seconds
+        _, seconds = _sampled(session, scene, rect, work)
+        once = max(0.0, first - seconds)
     if cycles and seconds < _LONG_ENOUGH_S:
         count = min(16 * samples, int(samples * _LONG_ENOUGH_S / max(seconds, 1e-3)) + 1)
         set_samples(scene, count)
@@ -108,14 +113,16 @@ def _low(
     set_samples(scene, int(contract["samples"]))
     if cycles:
         cycles.use_adaptive_sampling, cycles.use_layer_samples = adaptive, own_samples
-    return planes, seconds / count
+    return planes, seconds / count, once
 
 
 def _sampled(session: Session, scene: Scene, rect: Rect, work: protocol.Work) -> tuple[exr.Planes, float]:
     began, synced, sampled = time.perf_counter(), work.sync_seconds, work.sampling_seconds
     planes = session.render(scene, rect)
-    whole = time.perf_counter() - began - (work.sync_seconds - synced)
-    return planes, work.sampling_seconds - sampled or whole  # only Cycles tells
+    whole = time.perf_counter() - began
+    if scene.render.engine != "CYCLES":  # which alone tells when it takes samples
+        return planes, whole
+    return planes, work.sampling_seconds - sampled or whole - (work.sync_seconds - synced)
 
 
 def _preview(scene: Scene, picture: Array, path: Any) -> None:
