@@ -13,7 +13,18 @@ from fastapi import FastAPI
 from coordinator import auth, blobs, events
 from coordinator.blobs import BlobStore
 from coordinator.config import Settings
-from coordinator.gateway import auth_routes, blob_routes, errors, info_routes, job_routes, lease_routes, node_routes
+from coordinator.gateway import (
+    auth_routes,
+    blob_routes,
+    detail_routes,
+    errors,
+    info_routes,
+    job_routes,
+    lease_routes,
+    live_routes,
+    node_routes,
+    page_routes,
+)
 from coordinator.gateway.context import Gateway, in_thread
 from coordinator.gateway.edge import Edge
 from coordinator.store.database import Database
@@ -56,7 +67,10 @@ def create_app(settings: Settings, *, db: Database | None = None, store: BlobSto
     app.state.gateway = gateway
     app.add_middleware(Edge, metrics=gateway.metrics)
     errors.install(app)
-    for module in (info_routes, auth_routes, node_routes, lease_routes, blob_routes, job_routes):
+    for module in (
+        info_routes, auth_routes, live_routes, node_routes, lease_routes, blob_routes, job_routes, detail_routes,
+        page_routes,
+    ):  # fmt: skip
         app.include_router(module.router)
     return app
 
