@@ -39,9 +39,12 @@ _FETCH_PATIENCE = 120.0
 _SEALING = 2
 """Results that may wait to be hashed and packed: more would only fill the memory."""
 _IDLE_RUNNER_SECONDS = 900.0
+_EXPECTED = (RunnerFailure, KilnetError, MalformedResult, OSError)
+"""Whatever else work ends with is a fault of this agent: told to the gateway like the others, and logged whole."""
+_UNMEASURED_SECONDS = 30.0
+"""Pause after `class_not_measured`: another node of the class, or a calibration, takes its time to come."""
 _IDLE_BEFORE_SPARE = 0.5
 """Seconds without work after which a runner is started ahead of the next job."""
-_WORK_ERRORS = (RunnerFailure, KilnetError, MalformedResult, OSError, ValueError, ArithmeticError, MemoryError)
 
 
 @dataclass(slots=True)
@@ -137,6 +140,10 @@ class WorkLoop(threading.Thread):
         try:
             return asked.result()
         except (Forbidden, Conflict) as error:
+            if error.code == "class_not_measured":
+                log.warning("no work: %s", error)
+                self._shared.stop.wait(_UNMEASURED_SECONDS)
+                return None
             if error.code not in ("not_registered", "class_not_registered"):
                 raise
             log.info("the gateway does not know this node (any more): registering again")
@@ -188,7 +195,10 @@ class WorkLoop(threading.Thread):
                 handed_on = True
             else:
                 self._on_cancelled(ref, stopper)
-        except _WORK_ERRORS as error:
+        except Stopping:
+            self._release(ref)
+            handed_on = True
+        except Exception as error:
             tail = "\n".join(getattr(error, "stderr_tail", ())) or self._worker.pool.log_tail(offer.job)
             self._worker.pool.discard(offer.job)  # the next lease of this job gets a fresh runner
             self._failed(offer, ref, error, tail)
@@ -239,7 +249,7 @@ class WorkLoop(threading.Thread):
                 threads=shared.threads,
             )
             log.info("done in %.2f s: %s; %s to send", seconds, ref.title, _bytes(asset.size))
-        except _WORK_ERRORS as error:
+        except Exception as error:
             self._failed(offer, ref, error, "")
         finally:
             self._slots.release()
@@ -247,7 +257,8 @@ class WorkLoop(threading.Thread):
     def _failed(self, offer: LeaseOffer, ref: LeaseRef, error: Exception, log_tail: str) -> None:
         report = failure_of(offer.token, error, log_tail)
         log.warning("failed: %s: %s: %s", ref.title, report.code, report.message)
-        log.debug("what happened", exc_info=error)
+        level = logging.DEBUG if isinstance(error, _EXPECTED) else logging.ERROR
+        log.log(level, "what happened", exc_info=error)
         self._shared.outbox.put(ref, [Step(StepKind.FAIL, report.model_dump_json())])
 
     def _on_cancelled(self, ref: LeaseRef, stopper: _StopWatch) -> None:
