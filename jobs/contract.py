@@ -15,22 +15,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from jobs.geometry import Rect
 
 __all__ = [
-    "CELL_SIDE",
-    "RASTER",
-    "Contract",
-    "InferContract",
-    "Lane",
-    "RenderContract",
-    "TensorSpec",
+    "CELL_SIDE", "HALF_PRECISION", "RASTER", "Contract", "InferContract", "Lane", "RenderContract", "TensorSpec",
     "contract_digest",
-]
+]  # fmt: skip
 
 CELL_SIDE = 8
 """Side of a render cell in pixels: small blocks with all samples see every sample-skipping cheat at the first probe."""
-
-
 RASTER = "blender-raster"
 """Blender's raster engines as a runtime: their numerics class is the graphics driver's, not that of Cycles."""
+HALF_PRECISION = "half_precision"
+"""Key in `InferContract.extra`: the model's weights are float16 or bfloat16."""
 
 
 class Lane(StrEnum):

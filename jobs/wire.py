@@ -455,6 +455,8 @@ class RegisterNode(_Wire):
     """Who earns and answers for it; None: the node's own address."""
     hardware: dict[str, Any] = {}
     sandboxed: bool
+    audits: bool = False
+    """It does audits when it is drawn for one; where nobody else can judge a class, its nodes live on each other's."""
     runtimes: tuple[RuntimeClass, ...] = Field(min_length=1, max_length=64)
     memory_bytes: int = Field(ge=0)
     ask_usd_per_kiln_hour: float = Field(gt=0, le=1e6)

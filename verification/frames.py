@@ -1,4 +1,4 @@
-"""Challenges of what replays only as whole frames: the pictures, out of their cells."""
+"""Pictures, out of the cells of a render or of an item of a batch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.contract import CELL_SIDE, RenderContract
+from jobs.contract import CELL_SIDE, InferContract, RenderContract
 from jobs.tiles import RenderTile
 
-__all__ = ["planes_of"]
+__all__ = ["item_picture", "planes_of"]
 
 
 def planes_of(contract: RenderContract, tile: RenderTile, cells: Mapping[int, bytes]) -> dict[int, NDArray[np.float32]]:
@@ -30,3 +30,16 @@ def planes_of(contract: RenderContract, tile: RenderTile, cells: Mapping[int, by
             planes[:, y0 - area.y0 : y1 - area.y0, x0 - area.x0 : x1 - area.x0] = block
         found[tile.frames[position]] = planes
     return found
+
+
+def item_picture(contract: InferContract) -> tuple[int, tuple[int, ...]] | None:
+    """(offset in bytes, shape) of the first output that is a picture: float32, three axes, 1, 3 or 4 channels first or
+    last, at least 16 pixels high and wide. None where the model makes none."""
+    at = 0
+    for spec in contract.outputs:
+        if spec.dtype == "float32" and len(spec.shape) == 3:
+            for channels, size in ((spec.shape[0], spec.shape[1:]), (spec.shape[2], spec.shape[:2])):
+                if channels in (1, 3, 4) and min(size) >= 16:
+                    return at, spec.shape
+        at += int(np.prod(spec.shape, dtype=np.int64)) * np.dtype(spec.dtype).itemsize
+    return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from jobs.contract import RASTER, InferContract, Lane, RenderContract
+from jobs.contract import HALF_PRECISION, RASTER, InferContract, Lane, RenderContract
 from verification.limits import Limits, limits_for
 from verification.noise import pixels_for_noise_ratio
 
@@ -28,7 +28,7 @@ class Question(NamedTuple):
 
     lane: Lane
     kind: str
-    """`render` or `infer`, as limits_for names it."""
+    """`render` or `infer`, as limits_for names it; `infer-half`, of which no limits are known."""
     class_runtime: str
     path_guiding: bool
     pixels: int
@@ -38,7 +38,9 @@ class Question(NamedTuple):
 def question_of(contract: RenderContract | InferContract) -> Question:
     """The plain values that lane_between needs."""
     if isinstance(contract, InferContract):
-        return Question(contract.lane, "infer", contract.class_runtime, False, 0)
+        # Limits were measured on models in single precision.
+        kind = "infer-half" if contract.extra.get(HALF_PRECISION) else "infer"
+        return Question(contract.lane, kind, contract.class_runtime, False, 0)
     return Question(contract.lane, "render", contract.class_runtime, contract.path_guiding, contract.rect.area)
 
 
@@ -58,7 +60,7 @@ def lane_between(
     lane, raster = question.lane, question.class_runtime == RASTER
     if same and repeats:
         if lane is Lane.PERCEPTUAL:
-            return Lane.EXACT if question.kind == "infer" else Lane.PERCEPTUAL
+            return Lane.PERCEPTUAL if question.kind == "render" else Lane.EXACT
         return Lane.EXACT if lane is Lane.TOLERANT else lane
     if lane is Lane.PERCEPTUAL or raster:
         return Lane.PERCEPTUAL

@@ -29,10 +29,10 @@ from jobs.contract import InferContract, Lane, RenderContract
 from jobs.states import Verdict
 from jobs.tiles import InferTile, RenderTile
 from verification.compare import Comparison
-from verification.frames import planes_of
+from verification.frames import item_picture, planes_of
 from verification.gate import FLAT, display
 
-__all__ = ["PerceptualLimits", "compare_pictures", "item_picture", "rgb_channels"]
+__all__ = ["PerceptualLimits", "compare_pictures", "rgb_channels"]
 
 _BLOCK = 32
 _WINDOW = 7
@@ -56,19 +56,6 @@ def rgb_channels(names: Sequence[str]) -> list[int] | None:
         return None
     wanted = [red, red[:-1] + "G", red[:-1] + "B"]
     return [names.index(name) for name in wanted] if all(name in names for name in wanted) else None
-
-
-def item_picture(contract: InferContract) -> tuple[int, tuple[int, ...]] | None:
-    """(offset in bytes, shape) of the first output that is a picture: float32, three axes, 1, 3 or 4 channels first or
-    last, at least 16 pixels high and wide. None where the model makes none."""
-    at = 0
-    for spec in contract.outputs:
-        if spec.dtype == "float32" and len(spec.shape) == 3:
-            for channels, size in ((spec.shape[0], spec.shape[1:]), (spec.shape[2], spec.shape[:2])):
-                if channels in (1, 3, 4) and min(size) >= 16:
-                    return at, spec.shape
-        at += int(np.prod(spec.shape, dtype=np.int64)) * np.dtype(spec.dtype).itemsize
-    return None
 
 
 def _measures(a: NDArray[np.float32], b: NDArray[np.float32]) -> dict[str, float]:

@@ -8,9 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.admission.describing import adopt_cost, adopt_description
+from coordinator.admission.proving import lane_words, lanes_of, main_lane
 from coordinator.admission.quoting import make_quote, wish_for_plan
 from coordinator.config import Settings
 from coordinator.events import wake_after_commit
+from coordinator.leasing.auditors import Panel
 from coordinator.leasing.offers import contract_of
 from coordinator.leasing.workers import online_workers
 from coordinator.planning.tiles import cost_of, runtime_of, spec_of
@@ -111,11 +113,15 @@ def _quote(session: Session, settings: Settings, job: Job, now: float) -> None:
         and worker.classes_for(runtime_of(contract), None)
         and worker.may_see(spec.owners, spec.regions)
     ]
+    lanes = lanes_of(Panel(session, settings, now), job, contract, workers)
+    lane, fitting = main_lane(contract, lanes), len(workers)
+    workers = [worker for worker in workers if worker.address in lanes]
     wish = wish_for_plan(settings, [worker.score for worker in workers])
-    warnings = tuple(str(line) for line in (job.description or {}).get("warnings", ()))
+    warnings = [str(line) for line in (job.description or {}).get("warnings", ())]
+    warnings += lane_words(contract, lane, lanes, fitting)
     quote = make_quote(
         settings, contract, spec, job.frames or (), cost, settings.plan.model_copy(update=wish),
-        asks=[(worker.ask, worker.score) for worker in workers], warnings=warnings, now=now,
+        asks=[(worker.ask, worker.score) for worker in workers], lane=lane, warnings=warnings, now=now,
     )  # fmt: skip
     change_job(
         session, job, JobState.QUOTED, quote=quote.model_dump(mode="json"), price=quote.price,

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from coordinator.admission.proving import proven
 from coordinator.config import Settings
 from coordinator.planning.tiles import lay_out
 from jobs.contract import InferContract, Lane, RenderContract
 from jobs.errors import BadInput
-from jobs.planner import WHOLE_RUN, InferCost, PlanPolicy, RenderCost, tile_seconds
+from jobs.planner import InferCost, PlanPolicy, RenderCost, tile_seconds
 from jobs.pricing import clearing_price, kiln_hours, price_usd, to_units
 from jobs.spec import InferSpec, RenderSpec
 from jobs.tiles import InferTile, RenderTile
 from jobs.wire import Quote
 from verification.policy import GOOD, frames_again, probes
 
-__all__ = ["hourly_price", "make_quote", "proven", "wish_for_plan"]
+__all__ = ["hourly_price", "make_quote", "wish_for_plan"]
 
 _WAIT_SHARE = 0.5
 """Machines are bought so that the job is done in this share of its deadline: the rest is for what goes wrong."""
@@ -47,6 +48,7 @@ def make_quote(
     policy: PlanPolicy,
     *,
     asks: Sequence[tuple[float, float]],
+    lane: Lane,
     warnings: Sequence[str],
     now: float,
 ) -> Quote:
@@ -91,8 +93,8 @@ def make_quote(
         cells=cells,
         probes_per_tile=max(min(policy.probes, tile.cell_count()) for tile in tiles),
         audit_share=share,
-        lane=contract.lane,
-        proven=proven(contract, min(policy.probes, max(tile.cell_count() for tile in tiles))),
+        lane=lane,
+        proven=proven(contract, lane, min(policy.probes, max(tile.cell_count() for tile in tiles))),
         warnings=(*warnings, *_more_warnings(contract, tiles, share, bool(asks))),
         expires_at=now + settings.quote_seconds,
     )
@@ -108,6 +110,8 @@ def _audit_share(
 ) -> float:
     """What the proof is expected to cost, as a share of the work itself, with the auditor's own preparation; of nodes
     in good standing: a new one's first six tiles or so cost three times as much."""
+    if contract.lane is Lane.PERCEPTUAL and not contract.in_cells:
+        return 1.0
     if not contract.in_cells:
         again = sum(frames_again(GOOD, frames=len(tile.frames)) for tile in tiles if isinstance(tile, RenderTile))
         return again / len(frames)
@@ -116,32 +120,13 @@ def _audit_share(
     return (redone * cost.cell_seconds + preparing + cost.load_seconds) / seconds
 
 
-def proven(contract: RenderContract | InferContract, probes: int) -> str:
-    """What is proven about each tile, for people."""
-    if isinstance(contract, InferContract):
-        return (
-            f"{probes} items of every tile (more of a new node's), drawn after it was handed in, are computed again; "
-            f"outputs and the fingerprint of {contract.tap!r} must agree to the bit within one numerics class"
-        )
-    if contract.lane is Lane.WHOLE:
-        return (
-            f"this engine does not repeat in parts: one frame of each tile of up to {WHOLE_RUN} frames, drawn after it "
-            "was handed in (three of a new node's), is rendered again as a whole and compared to the bit"
-        )
-    how = "to the bit" if contract.lane is Lane.EXACT else "by the share of pixels that differ"
-    return (
-        f"{probes} blocks of 8x8 pixels of every tile (more of a new node's), drawn after it was handed in, are "
-        f"rendered again with all their samples and compared {how}, all {len(contract.channels)} channels"
-    )
-
-
 def _more_warnings(
     contract: RenderContract | InferContract, tiles: Sequence[object], share: float, nodes: bool
 ) -> list[str]:
     found = []
     if not nodes:
         found.append("No node that fits is online: the job waits for one, until its deadline, and is then refunded.")
-    if share > 0.05 and contract.lane is not Lane.WHOLE:
+    if share > 0.05 and contract.in_cells:
         found.append(f"The proof costs {share:.0%} of the work: what is fixed in each check is large beside it.")
     if any(isinstance(tile, RenderTile) and tile.samples[1] - tile.samples[0] < contract.samples for tile in tiles):  # type: ignore[union-attr]
         found.append("Frames are put together from sample ranges: equal to 1e-4 x max(1, |value|), not to the bit.")

@@ -45,7 +45,7 @@ class Worker:
     trusted: bool
     suspended: bool
     barred: bool
-    """It is given no audits."""
+    """It is given no audits (any more)."""
     last_seen: float
     region: str
     ask: float
@@ -93,7 +93,7 @@ def _worker(node: Node, only: Sequence[str] | None = None) -> Worker:
         owner=node.owner,
         trusted=node.trusted,
         suspended=node.suspended is not None,
-        barred=node.barred is not None,
+        barred=node.barred is not None or not node.registration.get("audits", False),
         last_seen=node.last_seen,
         region=node.region,
         ask=node.ask_usd_per_kiln_hour,

@@ -38,8 +38,8 @@ def cost_of(job: Job) -> RenderCost | InferCost:
 
 
 def runtime_of(contract: RenderContract | InferContract) -> str:
-    """The runtime that work under this contract needs, as Work.runtime names it."""
-    return f"{contract.runtime}-{contract.version}"
+    """The runtime that tiles under this contract need, as Work.runtime names it."""
+    return f"{contract.class_runtime}-{contract.version}"
 
 
 def lay_out(

@@ -15,7 +15,7 @@ from jobs.wire import RuntimeClass
 from node.agent.beats import Beats
 from node.agent.loop import Shared, WorkLoop
 from node.agent.registration import bench, registration
-from node.agent.settings import TRUSTED_KINDS, AgentSettings
+from node.agent.settings import NODE_KINDS, TRUSTED_KINDS, AgentSettings
 from node.agent.verdicts import Verdicts
 from node.agent.worker import Worker
 from node.cache import AssetCache
@@ -85,7 +85,7 @@ class Agent:
         client.register(about, stop=self.stop_event)
         if settings.trusted and not session.trusted:
             raise Refused(f"{key.address} is not one of the gateway's trusted workers; add it to `trusted` there")
-        kinds = settings.kinds or (TRUSTED_KINDS if session.trusted else (WorkKind.TILE,))
+        kinds = settings.kinds or (TRUSTED_KINDS if session.trusted else NODE_KINDS)
         standing = " as a trusted worker" if session.trusted else ""
         log.info("registered at %s%s; works on %s", client.transport.origin, standing, ", ".join(kinds))
 
@@ -134,7 +134,7 @@ class Agent:
             key, client, outbox, beats, cache, runtimes, self.stop_event, settings.grace_seconds,
             settings.runner.threads, active, register_again,
         )  # fmt: skip
-        keep = _WARM_NODE if kinds == (WorkKind.TILE,) else _WARM_TRUSTED
+        keep = _WARM_NODE if WorkKind.TILE in kinds else _WARM_TRUSTED
         pool = RunnerPool(settings.data / "scratch" / "work", settings.runner, launcher, keep=keep)
         loops = [
             WorkLoop(
@@ -191,7 +191,10 @@ class Agent:
 
 
 def _lanes(kinds: tuple[WorkKind, ...]) -> list[tuple[WorkKind, ...]]:
-    """Audits get a work loop of their own beside other kinds: they are short, and a tile's payment waits for them."""
+    """Audits get a work loop of their own beside other kinds: they are short, and a tile's payment waits for them. On a
+    device that does tiles they wait: two renders at once would each take twice as long."""
+    if WorkKind.TILE in kinds:
+        return [kinds]
     audits = tuple(kind for kind in kinds if kind is WorkKind.AUDIT)
     others = tuple(kind for kind in kinds if kind is not WorkKind.AUDIT)
     return [lane for lane in (audits, others) if lane]

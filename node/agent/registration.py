@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from jobs.errors import BadInput
+from jobs.states import WorkKind
 from jobs.wire import PROTOCOL, RegisterNode, RuntimeClass
 from node.agent.settings import AgentSettings
 from node.canary import CanaryFailed, Measured, measured_classes
@@ -59,6 +60,7 @@ def registration(
         owner=settings.owner,
         hardware=hardware.as_json(),
         sandboxed=sandboxed,
+        audits=settings.kinds is None or WorkKind.AUDIT in settings.kinds,
         runtimes=runtimes,
         memory_bytes=hardware.memory_bytes,
         ask_usd_per_kiln_hour=settings.ask_usd_per_kiln_hour,

@@ -11,6 +11,8 @@ from node.runner_programs import RunnerSettings
 
 __all__ = ["AgentSettings", "parse_kinds"]
 
+NODE_KINDS = (WorkKind.TILE, WorkKind.AUDIT)
+"""What a node does unless told otherwise: audits only when it is drawn for one."""
 TRUSTED_KINDS = (WorkKind.DESCRIBE, WorkKind.REFERENCE, WorkKind.AUDIT, WorkKind.REPRODUCE, WorkKind.ASSEMBLE)
 """What a trusted worker does unless told otherwise: tiles are for the nodes."""
 
@@ -22,7 +24,7 @@ class AgentSettings:
     gateway: str
     name: str = ""
     kinds: tuple[WorkKind, ...] | None = None
-    """None: `tile`, or for a trusted worker all the others."""
+    """None: `tile` and `audit`, or for a trusted worker all but tiles."""
     trusted: bool = False
     """Refuse to start unless the gateway takes this address for one of its own."""
     unsandboxed: bool = False

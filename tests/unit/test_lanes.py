@@ -71,5 +71,7 @@ def test_what_each_job_gets() -> None:
     assert [lane(workbench, x) for x in CLASSES] == [Lane.PERCEPTUAL] * 3
     batch = infer_contract()
     assert [lane(batch, x) for x in CLASSES] == [Lane.EXACT, Lane.TOLERANT, None]
-    half = batch.model_copy(update={"lane": Lane.PERCEPTUAL})
+    half = batch.model_copy(update={"extra": {"half_precision": True}})
+    assert [lane(half, x) for x in CLASSES] == [Lane.EXACT, None, None]
+    half = half.model_copy(update={"lane": Lane.PERCEPTUAL})
     assert [lane(half, x) for x in CLASSES] == [Lane.EXACT, Lane.PERCEPTUAL, Lane.PERCEPTUAL]

@@ -10,7 +10,8 @@ from jobs.states import Verdict
 from jobs.tiles import InferTile, RenderTile
 from tests.unit.strategies import infer_contract, render_contract
 from verification.commitment import cell_bytes
-from verification.perceptual import compare_pictures, item_picture
+from verification.frames import item_picture
+from verification.perceptual import compare_pictures
 
 W, H = 192, 128
 CONTRACT: RenderContract = render_contract(W, H, engine="BLENDER_EEVEE", lane=Lane.PERCEPTUAL)

@@ -25,6 +25,8 @@ _BATCHES = (2, 4, 8)
 _TIMING_SECONDS = 0.4
 _AS_FAST = 1.03
 _TIMEOUT = 120.0
+_HALF = (10, 16)
+"""FLOAT16 and BFLOAT16 of TensorProto.DataType."""
 
 
 def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[str, Any]:
@@ -88,6 +90,7 @@ def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[st
         "taps": candidates,
         "nodes": report.nodes,
         "weights_bytes": report.weights_bytes,
+        "half_precision": any(tensor.data_type in _HALF for tensor in report.model.graph.initializer),
         "cpu": instruction_set(),
         "threads": sessions.threads,
         "warnings": warnings,
