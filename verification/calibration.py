@@ -30,8 +30,6 @@ class ClassSeen(_Model):
     numerics_class: str
     """As the canary names it."""
     version: str
-    cpu: str
-    """The widest vector instructions that it has."""
     how: str
     """How its runners were started: natively, through an emulator, by another interpreter."""
     repeated: int = Field(ge=0)
@@ -60,6 +58,8 @@ class Calibration(_Model):
     """One entry, or none where honest machines and cheats are too close to each other."""
     refused: str = ""
     """Why there are no limits."""
+    skipped: tuple[str, ...] = ()
+    """Scenes and models that did not run on both sides, each with the reason."""
 
 
 def limits_between(honest: float, cheat: float, *, least: float) -> tuple[float, float]:

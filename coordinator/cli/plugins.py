@@ -14,7 +14,10 @@ from jobs.errors import Unavailable
 __all__ = ["GROUP", "register"]
 
 GROUP = "kilnet.commands"
-_HELP = {"node": "Run, register or measure a node: kilnet node --help."}
+_HELP = {
+    "node": "Run, register or measure a node: kilnet node --help.",
+    "calibrate": "Measure two numerics classes, honest and cheating, and write the limits between them.",
+}
 
 
 def register(app: typer.Typer) -> None:
