@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSeriali
 from jobs.contract import Contract, Lane
 from jobs.manifest import Asset, Manifest, Sha256
 from jobs.spec import JobSpec
-from jobs.states import JobKind, JobState, Verdict, WorkKind
+from jobs.states import JobKind, JobState, StrikeKind, StrikeState, Verdict, WorkKind
 from jobs.tiles import Tile
 
 __all__ = [
@@ -22,7 +22,7 @@ __all__ = [
     "CreateApiKey", "CreateJob", "EpochView", "Error", "EscrowView", "Fail", "Heartbeat", "HeartbeatReply", "Info",
     "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login", "NodeView", "Nonce", "NonceRequest",
     "OperatorView", "OutputView", "PageCode", "PermitSignature", "Quote", "ReceiptView", "RegisterNode", "Rejection",
-    "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "TileView", "Units",
+    "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "StrikeView", "TileView", "Units",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -261,6 +261,8 @@ class JobView(_Wire):
     rewards: tuple[RewardView, ...] = ()
     waiting_for: str | None = None
     """In words, what the job waits for, such as a node that fits."""
+    lanes: dict[str, int] = {}
+    """How many of the tiles that passed were judged in each lane."""
 
 
 class JobFacts(_Wire):
@@ -463,6 +465,23 @@ class RegisterNode(_Wire):
     region: str = Field(default="", max_length=100)
 
 
+class StrikeView(_Wire):
+    """Something that counts against a worker, or was found not to."""
+
+    kind: StrikeKind
+    state: StrikeState
+    job: str
+    lease: str
+    tile: int
+    lane: Lane | None
+    reason: str
+    auditor: Address | None
+    counted: bool
+    """It has raised the worker's suspicion."""
+    slashable: bool
+    at: float
+
+
 class NodeView(_Wire):
     address: Address
     owner: Address
@@ -481,6 +500,12 @@ class NodeView(_Wire):
     suspicion: int = 0
     """Above 0 more cells of its tiles are audited."""
     last_seen: float = 0
+    audits: int = 0
+    """Audits that it has done."""
+    barred: str | None = None
+    """Why it is given no audits any more, or None."""
+    strikes: tuple[StrikeView, ...] = ()
+    """Of one's own node the latest, newest first."""
 
 
 class ClaimRequest(_Wire):

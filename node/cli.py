@@ -153,6 +153,26 @@ def register(
 
 
 @app.command()
+def status(gateway: Gateway, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """How this node stands with a gateway: tiles, audits, earnings, and every refusal with its reason."""
+    client = GatewayClient(Transport(gateway, NodeKey.load_or_create(folder_of(data) / "key")))
+    view = client.me(patience=_PATIENCE)
+    if as_json:
+        _print(view.model_dump(mode="json"))
+        return
+    typer.echo(
+        f"{view.address}: {view.tiles_accepted} tiles accepted, {view.tiles_rejected} refused, {view.audits} audits"
+    )
+    if view.suspended:
+        typer.echo(f"  suspended: {view.suspended}")
+    if view.barred:
+        typer.echo(f"  audits no more: {view.barred}")
+    for strike in view.strikes:
+        lane = f", lane {strike.lane}" if strike.lane else ""
+        typer.echo(f"  {strike.kind} ({strike.state}{lane}), job {strike.job}, tile {strike.tile}: {strike.reason}")
+
+
+@app.command()
 def bench(
     data: Data = DEFAULT_DATA,
     device: Device = "CPU",

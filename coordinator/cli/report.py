@@ -45,6 +45,7 @@ def job_report(
         "cells_audited": job.cells_audited,
         "compute_seconds": round(job.compute_seconds, 6),
         "audit_seconds": round(job.audit_seconds, 6),
+        "lanes": job.lanes,
         "rejections": [
             {"node": one.node, "tile": one.tile, "attempt": one.attempt, "reason": one.reason} for one in job.rejections
         ],
@@ -103,6 +104,8 @@ def job_table(job: JobView, info: Info | None, outputs: Sequence[str] = ()) -> T
     if job.compute_seconds:
         share = job.audit_seconds / job.compute_seconds
         table.add_row("compute", f"{job.compute_seconds:.1f} s, audits {job.audit_seconds:.1f} s ({share:.1%})")
+    if job.lanes:
+        table.add_row("lanes", ", ".join(f"{count} tiles {lane}" for lane, count in job.lanes.items()))
     for one in job.rejections:
         table.add_row("refused", f"tile {one.tile} of {short(one.node)}: {one.reason}")
     if job.settlement is not None:

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from coordinator.store.database import Database
-from coordinator.store.models import Blob, Job, Lease, Node, Work
+from coordinator.store.models import Blob, Job, Lease, Node, Strike, Work
 from coordinator.views import ONLINE_SECONDS
 
 __all__ = ["Metrics"]
@@ -57,6 +57,9 @@ class _Rows(Collector):
                 .where(Lease.verdict.is_not(None))
                 .group_by(Lease.lane, Lease.verdict)
             ).all()
+            strikes = session.execute(
+                select(Strike.kind, Strike.state, func.count()).group_by(Strike.kind, Strike.state)
+            ).all()
             nodes = session.execute(
                 select(Node.trusted, func.count()).where(Node.last_seen > now - ONLINE_SECONDS).group_by(Node.trusted)
             ).all()
@@ -68,6 +71,7 @@ class _Rows(Collector):
         yield _family("kilnet_work", "Pieces of work (tiles are one kind)", ["kind", "state"], work)
         yield _family("kilnet_leases", "Leases", ["kind", "state"], lease_rows)
         yield _family("kilnet_verdicts", "Verdicts of audits", ["lane", "verdict"], verdicts)
+        yield _family("kilnet_strikes", "What counts against workers", ["kind", "state"], strikes)
         yield _family(
             "kilnet_nodes_online",
             "Workers heard of lately",

@@ -46,7 +46,7 @@ def job_views(session: Session, jobs: Sequence[Job], *, now: float) -> list[JobV
     ids = [job.id for job in jobs]
     sums = _sums(session, ids)
     rejections = _rejections(session, ids)
-    rewards = _rewards(session, ids)
+    rewards, lanes = _rewards(session, ids), _lanes(session, ids)
     waiting = waiting_for(session, jobs, now=now)
     views = []
     for job in jobs:
@@ -79,6 +79,7 @@ def job_views(session: Session, jobs: Sequence[Job], *, now: float) -> list[JobV
                 settlement=SettlementView.model_validate(job.settlement) if job.settlement else None,
                 rewards=tuple(rewards.get(job.id, ())),
                 waiting_for=waiting.get(job.id),
+                lanes=lanes.get(job.id, {}),
             )
         )
     return views
@@ -154,6 +155,19 @@ def _rejections(session: Session, ids: Sequence[str]) -> dict[str, list[Rejectio
     for job, node, tile, attempt, reason, evidence in rows:
         rejection = Rejection(node=node, tile=tile, attempt=attempt, reason=reason or "", evidence=evidence or {})
         out.setdefault(job, []).append(rejection)
+    return out
+
+
+def _lanes(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    out: dict[str, dict[str, int]] = {}
+    rows = session.execute(
+        select(Receipt.job_id, Receipt.lane, func.count())
+        .where(Receipt.job_id.in_(ids))
+        .group_by(Receipt.job_id, Receipt.lane)
+        .order_by(Receipt.lane)
+    )
+    for job, lane, count in rows:
+        out.setdefault(job, {})[lane] = count
     return out
 
 

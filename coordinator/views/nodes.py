@@ -8,11 +8,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from coordinator.leasing import ONLINE_SECONDS
-from coordinator.store.models import Node, Receipt
+from coordinator.store.models import Node, Receipt, Strike
+from jobs.contract import Lane
 from jobs.pricing import reward_units
-from jobs.wire import NodeView, RegisterNode
+from jobs.states import StrikeKind, StrikeState
+from jobs.wire import NodeView, RegisterNode, StrikeView
 
 __all__ = ["ONLINE_SECONDS", "node_view", "node_views", "nodes_online"]
+
+_STRIKES = 50
 
 
 def nodes_online(session: Session, *, now: float) -> int:
@@ -24,8 +28,19 @@ def nodes_online(session: Session, *, now: float) -> int:
 
 
 def node_view(session: Session, node: Node, *, now: float) -> NodeView:
-    """One worker. `now` in Unix seconds."""
-    return node_views(session, [node], now=now)[0]
+    """One worker with its latest strikes. `now` in Unix seconds."""
+    rows = session.scalars(
+        select(Strike).where(Strike.node == node.address).order_by(Strike.id.desc()).limit(_STRIKES)
+    ).all()
+    strikes = tuple(
+        StrikeView(
+            kind=StrikeKind(row.kind), state=StrikeState(row.state), job=row.job_id, lease=row.lease_id, tile=row.tile,
+            lane=Lane(row.lane) if row.lane else None, reason=row.reason, auditor=row.auditor, counted=row.counted,
+            slashable=row.slashable, at=row.created_at,
+        )
+        for row in rows
+    )  # fmt: skip
+    return node_views(session, [node], now=now)[0].model_copy(update={"strikes": strikes})
 
 
 def node_views(session: Session, nodes: Sequence[Node], *, now: float) -> list[NodeView]:
@@ -58,6 +73,8 @@ def node_views(session: Session, nodes: Sequence[Node], *, now: float) -> list[N
                 suspended=node.suspended,
                 suspicion=node.suspicion,
                 last_seen=node.last_seen,
+                audits=node.audits,
+                barred=node.barred,
             )
         )
     return views

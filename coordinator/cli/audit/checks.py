@@ -116,7 +116,8 @@ def check_receipt(bundle: Bundle, receipt: ReceiptView) -> list[Check]:
     node = recover(commitment, receipt.node_signature)
     add("node signed its commitment", node is not None and node.lower() == receipt.node.lower(), str(node))
     chosen = list(receipt.cells)
-    add("cells were audited", len(chosen) > 0 and chosen == sorted(set(chosen)), f"{len(chosen)} of {cells}")
+    audited = f"{len(chosen)} of {cells}, lane {receipt.lane}"
+    add("cells were audited", len(chosen) > 0 and chosen == sorted(set(chosen)), audited)
     if receipt.secret is not None:
         secret = _bytes(receipt.secret)
         add("secret was fixed before", secret_hash(secret) == _bytes(receipt.secret_hash), receipt.secret_hash)

@@ -89,6 +89,7 @@ def _report(bundle: Bundle, checks: list[Check], sampled: list[int], notes: list
         "checks": len(checks),
         "receipts": len(bundle.receipts),
         "redone_tiles": sampled,
+        "lanes": dict(Counter(str(one.lane) for one in bundle.receipts)),
         "failed": [{"name": one.name, "tile": one.tile, "detail": one.detail} for one in checks if not one.ok],
         "notes": notes,
     }

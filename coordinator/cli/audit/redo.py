@@ -12,12 +12,12 @@ import zstandard
 
 from coordinator.cli.audit.checks import Bundle, Check
 from coordinator.cli.audit.hands import redo
-from jobs.contract import Lane
 from jobs.errors import KilnetError, Refused
 from jobs.states import Verdict
+from jobs.tiles import RenderTile
 from jobs.wire import ReceiptView
 from verification.commitment import MalformedResult, cell_bytes, commit
-from verification.compare import compare_cells
+from verification.judgement import judge_cells
 
 if TYPE_CHECKING:
     from jobs.client import Client
@@ -65,7 +65,7 @@ def check_again(
             continue
         held = root == bytes.fromhex(receipt.commitment.removeprefix("0x"))
         checks.append(Check("result matches the commitment", held, receipt.commitment, receipt.tile))
-        chosen = _draw(receipt.spec.cell_count(), cells)
+        chosen = _draw(bundle, receipt, cells)
         claimed.append((receipt, {index: cell_bytes(bundle.contract, receipt.spec, data, index) for index in chosen}))
     if not claimed:
         return checks
@@ -78,18 +78,29 @@ def check_again(
     wanted = [(receipt.spec, sorted(found)) for receipt, found in claimed]
     redone = redo(bundle.contract, bundle.manifest, assets, wanted, scratch, unsandboxed=unsandboxed)
     for (receipt, found), mine in zip(claimed, redone, strict=True):
-        same_class = mine.numerics_class == receipt.numerics_class
-        lane = bundle.contract.lane if same_class else Lane.TOLERANT
-        comparison = compare_cells(bundle.contract, receipt.spec, lane, found, mine.cells)
-        detail = comparison.reason if same_class else f"{comparison.reason} (here: {mine.numerics_class})"
+        classes = receipt.numerics_class, mine.numerics_class
+        lane, comparison = judge_cells(bundle.contract, receipt.spec, classes, found, mine.cells)
+        if lane is None or comparison is None:
+            detail = (
+                f"{mine.numerics_class} was never calibrated against {receipt.numerics_class}: see `kilnet calibrate`"
+            )
+            checks.append(Check("this machine can judge it", False, detail, receipt.tile))
+            continue
+        detail = f"{lane}: {comparison.reason}" + ("" if classes[0] == classes[1] else f" (here: {classes[1]})")
         checks.append(Check("cells came out again", comparison.verdict is Verdict.ACCEPT, detail, receipt.tile))
     return checks
 
 
-def _draw(count: int, wanted: int) -> list[int]:
+def _draw(bundle: Bundle, receipt: ReceiptView, wanted: int) -> list[int]:
+    """`wanted` cells of a tile; where only whole frames replay, all cells of one of its frames."""
+    count, chance = receipt.spec.cell_count(), secrets.SystemRandom()
+    if isinstance(receipt.spec, RenderTile) and not bundle.contract.in_cells:
+        each = count // len(receipt.spec.frames)
+        first = each * chance.randrange(len(receipt.spec.frames))
+        return list(range(first, first + each))
     if wanted >= count:
         return list(range(count))
-    return sorted(secrets.SystemRandom().sample(range(count), wanted))
+    return sorted(chance.sample(range(count), wanted))
 
 
 def _raw_result(client: Client, bundle: Bundle, receipt: ReceiptView) -> bytes:
