@@ -114,19 +114,21 @@ class TerminalDisplay:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
         self._refusals = _Refusals()
         self._console = Console(stderr=True)
         self._progress = Progress(
+            SpinnerColumn(),
+            TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
             TextColumn("{task.fields[detail]}", markup=False),
             console=self._console,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=1.0, detail="")
+        self._task = self._progress.add_task("", total=None, detail="")
         self._live = False
 
     def _begin(self) -> None:
@@ -136,7 +138,7 @@ class TerminalDisplay:
 
     def step(self, line: str) -> None:
         self._begin()
-        self._progress.update(self._task, description=line, completed=0, detail="")
+        self._move(line, None, "")
 
     def note(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False)
@@ -144,14 +146,21 @@ class TerminalDisplay:
     def transfer(self, what: str, done: int, total: int) -> None:
         self._begin()
         detail = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
-        self._progress.update(self._task, description=what, completed=done / total if total else 1, detail=detail)
+        self._move(what, done / total if total else 1.0, detail)
 
     def job(self, job: JobView) -> None:
         self._begin()
         for line in self._refusals.new(job):
             self.note(line)
-        detail = _detail(job)
-        self._progress.update(self._task, description=str(job.state), completed=job.progress, detail=detail)
+        self._move(str(job.state), job.progress or None, _detail(job))
+
+    def _move(self, what: str, done: float | None, detail: str) -> None:
+        """`done` of 1; None where how long it will take is not known: then the bar swings."""
+        total = None if done is None else 1.0
+        # A task's total cannot be set back to unknown by update().
+        self._progress.tasks[0].total = total
+        # At 1 rich would take the task for finished and stop its clock, and another step follows.
+        self._progress.update(self._task, description=what, completed=min(done or 0.0, 0.999), detail=detail)
 
     def show(self, table: Table) -> None:
         self._console.print(table)

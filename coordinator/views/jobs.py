@@ -35,6 +35,9 @@ class _Sums:
     cells_audited: int = 0
     started_at: float | None = None
 
+_MEASURED_SECONDS = 30.0
+"""How many seconds of work the estimate made at admission weighs against what was seen since."""
+
 
 def job_view(session: Session, job: Job, *, now: float) -> JobView:
     """One job as its owner sees it. `now` in Unix seconds."""
@@ -86,14 +89,16 @@ def job_views(session: Session, jobs: Sequence[Job], *, now: float) -> list[JobV
 
 
 def _eta(state: JobState, tally: _Sums, done: float, now: float) -> float | None:
-    """Seconds until the last tile, from how fast the job went so far; None where nothing can be said."""
+    """Seconds until the last tile, from how fast the job went so far (and, until that says something, from what was
+    measured at admission, on one machine of score 1.0); None where nothing can be said."""
     if state in JOB_FINAL:
         return None
     if state is JobState.SETTLING:
         return 0.0
     if state is not JobState.RUNNING or tally.started_at is None or done <= 0:
         return None
-    return max(0.0, (tally.seconds - done) * (now - tally.started_at) / done)
+    pace = (now - tally.started_at + _MEASURED_SECONDS) / (done + _MEASURED_SECONDS)
+    return max(0.0, (tally.seconds - done) * pace)
 
 
 def _sums(session: Session, ids: Sequence[str]) -> dict[str, _Sums]:
