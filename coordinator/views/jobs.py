@@ -35,6 +35,7 @@ class _Sums:
     cells_audited: int = 0
     started_at: float | None = None
 
+
 _MEASURED_SECONDS = 30.0
 """How many seconds of work the estimate made at admission weighs against what was seen since."""
 
