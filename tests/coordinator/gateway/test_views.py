@@ -76,7 +76,7 @@ def test_a_job_under_way(world: World, clock: Clock) -> None:
     shown = _view(world, job)
     assert (shown.tiles, shown.tiles_passed) == (4, 1)
     assert shown.progress == pytest.approx(1.5 / 4)
-    assert shown.eta_seconds == pytest.approx(2.5 * (10 + 30) / (1.5 + 30))
+    assert shown.eta_seconds == pytest.approx(25 * (10 + 30) / (15 + 30))
     assert [(it.node, it.tile, it.attempt) for it in shown.rejections] == [(cheat, 1, 1)]
     assert shown.rejections[0].reason and shown.rejections[0].evidence
     assert [(it.node, it.amount) for it in shown.rewards] == [(honest, reward_units(10**17))]
