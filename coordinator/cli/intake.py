@@ -89,16 +89,16 @@ def infer_submission(
     common: Common,
     *,
     tap: str | None,
-    outputs: list[str] | None,
+    outputs: Sequence[str] = (),
     resize: bool,
     display: Display,
 ) -> Iterator[Submission]:
     """The model and its batch; temporary files end with the context. Raises BadInput."""
     from jobs.inputs import prepare_batch
 
-    fields = {**common.fields(model.stem), "tap": tap, "outputs": outputs or ()}
+    fields = {**common.fields(model.stem), "tap": tap, "outputs": tuple(outputs)}
     display.step(f"checking {inputs.name or inputs} against {model.name}")
-    with prepare_batch(model, inputs, resize=resize, outputs=outputs or ()) as batch:
+    with prepare_batch(model, inputs, resize=resize, outputs=outputs) as batch:
         try:
             spec = InferSpec.model_validate({**fields, "items": batch.items, "shard_items": batch.shard_items})
         except ValidationError as error:

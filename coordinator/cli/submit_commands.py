@@ -111,7 +111,9 @@ def _infer(
 
     display = make_display()
     common = Common(name, max_price, deadline)
-    submission = infer_submission(model, inputs, common, tap=tap, outputs=only_output, resize=resize, display=display)
+    submission = infer_submission(
+        model, inputs, common, tap=tap, outputs=only_output or (), resize=resize, display=display
+    )
     terms = Terms(out=out or Path(f"{model.stem}-predictions"), yes=yes, as_json=as_json, nodes=nodes)
     submit(submission, Access(gateway, key, unsandboxed=unsandboxed), terms, display)
 
@@ -163,7 +165,7 @@ def _quote(
         if inputs is None:
             raise BadInput(f"{file}: a model needs its inputs too: kilnet quote MODEL.onnx INPUTS")
         submission = infer_submission(
-            file, inputs, common, tap=tap, outputs=only_output, resize=resize, display=display
+            file, inputs, common, tap=tap, outputs=only_output or (), resize=resize, display=display
         )
     elif inputs is not None:
         raise BadInput(f"{inputs}: only a model (.onnx) takes inputs; leave it out")

@@ -83,7 +83,7 @@ def _play(console: Console, layout: Layout, folder: Path, out: Path, *, unsandbo
             show.predictions(console, made, acts[-1])
             console.rule("The settlement", align="left")
             show.settlement(console, cast, acts, client.info().kiln_per_usd)
-            audited = [_audit(console, stack, act, unsandboxed=unsandboxed) for act in (acts[0], acts[-1])]
+            audited = [_audit(console, stack, act, unsandboxed=unsandboxed) for act in acts]
             return [*prove(layout, cast, acts, _PICTURES), *audited]
     finally:
         drawing.kill()
