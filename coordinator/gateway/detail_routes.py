@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -14,7 +15,7 @@ from coordinator.gateway.bodies import to_json
 from coordinator.gateway.context import Context, Gateway, SignedIn
 from coordinator.gateway.jobs_seen import JobId, visible
 from coordinator.store.models import Output
-from coordinator.web.pictures import Picture, shown
+from coordinator.web.pictures import Picture, empty, shown
 from jobs.contract import Contract, RenderContract
 
 __all__ = ["router"]
@@ -68,7 +69,24 @@ def picture(
     kind: Literal["reference", "live", "result"],
 ) -> Response:
     """A frame as a small PNG: the reference frame, the tiles that passed so far, or what was delivered."""
-    made = _picture(gateway, caller, job_id, frame, kind)
+    return _answer(request, _picture(gateway, caller, job_id, frame, kind), kind)
+
+
+@router.get("/picture.png")
+def cover(request: Request, gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    """The job at a glance: its first delivered frame, else its reference frame, else an empty picture."""
+    with gateway.db.read() as session:
+        job = visible(session, caller, job_id)
+        wanted = select(Output.sha256).where(Output.job_id == job.id, Output.kind.in_(("image", "preview")))
+        # `image` before `preview`.
+        sha = session.scalar(wanted.order_by(Output.kind, Output.frame, Output.path).limit(1))
+    made = None
+    with contextlib.suppress(NotFound):
+        made = Picture(shown(gateway.store, sha), sha[:16]) if sha else None
+    return _answer(request, made or Picture(empty(), "empty"), "cover")
+
+
+def _answer(request: Request, made: Picture, kind: str) -> Response:
     headers = {
         "ETag": f'"{kind}-{made.tag}"',
         "Cache-Control": "private, no-cache",

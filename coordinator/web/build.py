@@ -47,7 +47,9 @@ def install() -> None:
     npm = shutil.which("npm")
     if npm is None:
         raise Unavailable("npm is not here: install Node.js 20 or later")
-    done = subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=PACKAGE, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [npm, "ci", "--no-audit", "--no-fund"], cwd=PACKAGE, check=False, capture_output=True, text=True
+    )
     if done.returncode != 0:
         raise Unavailable(f"npm could not install the page's compiler: {done.stderr.strip()[-300:]}")
 

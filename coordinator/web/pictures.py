@@ -28,7 +28,7 @@ from jobs.geometry import Rect
 from jobs.states import WorkKind, WorkState
 from jobs.tiles import RenderTile
 
-__all__ = ["LONGEST_SIDE", "LivePictures", "Picture", "shown"]
+__all__ = ["LONGEST_SIDE", "LivePictures", "Picture", "empty", "shown"]
 
 LONGEST_SIDE = 1280
 """Pixels of a picture on the page; its file has all of them."""
@@ -63,6 +63,11 @@ def shown(store: BlobStore, sha: str) -> bytes:
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise NotFound("this file is no picture that can be shown here; download it") from error
     return _png(small)
+
+
+def empty() -> bytes:
+    """One transparent pixel."""
+    return _png(Image.new("RGBA", (1, 1)))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -51,11 +51,11 @@ export function ago(at: number, now = Date.now() / 1000): string {
 }
 
 export function clock(at: number): string {
-  return new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  return new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 }
 
 export function date(at: number): string {
-  return new Date(at * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  return new Date(at * 1000).toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 }
 
 export function bytes(size: number): string {

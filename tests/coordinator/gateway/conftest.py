@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 import subprocess
@@ -67,8 +68,9 @@ class Broker:
             self.socket.unlink(missing_ok=True)
 
 
-@pytest.fixture
-def broker() -> Iterator[Broker]:
+@contextlib.contextmanager
+def running_broker() -> Iterator[Broker]:
+    """A broker that this process sends its hints to."""
     folder = Path(tempfile.mkdtemp(prefix="kilnet-"))  # short: a socket's path has at most 107 bytes
     broker = Broker(folder)
     broker.start()
@@ -78,6 +80,12 @@ def broker() -> Iterator[Broker]:
     publish._current = None
     broker.kill()
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    with running_broker() as broker:
+        yield broker
 
 
 class Served:
@@ -91,12 +99,12 @@ class Served:
         return Client(self.url, person.key, patience=5)
 
 
-@pytest.fixture
-def served(sqlite_url: str, tmp_path: Path, broker: Broker) -> Iterator[Served]:
-    """On SQLite with the real clock; the chain is away."""
+@contextlib.contextmanager
+def serving(sqlite_url: str, folder: Path, broker: Broker) -> Iterator[Served]:
+    """A gateway on SQLite with the real clock; the chain is away."""
     db = Database(sqlite_url)
     db.migrate()
-    world = World(db, tmp_path)
+    world = World(db, folder)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -118,3 +126,9 @@ def served(sqlite_url: str, tmp_path: Path, broker: Broker) -> Iterator[Served]:
         thread.join(20)
         assert not thread.is_alive()
     db.close()
+
+
+@pytest.fixture
+def served(sqlite_url: str, tmp_path: Path, broker: Broker) -> Iterator[Served]:
+    with serving(sqlite_url, tmp_path, broker) as served:
+        yield served

@@ -1,7 +1,7 @@
-// The reference frame beside the result, with a divider to drag or to move by arrow keys.
+// The reference frame beside the result. The divider is the browser's own slider: dragged by mouse or finger, moved by
+// arrow keys, and spoken of by screen readers.
 
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { Notice } from "../views/parts";
 
 interface CompareProps {
@@ -11,34 +11,28 @@ interface CompareProps {
   partial: boolean;
 }
 
-declare module "preact" {
-  namespace JSX {
-    interface IntrinsicElements {
-      "wa-comparison": { position?: number; children?: ComponentChildren };
-    }
-  }
-}
-
 export function Compare({ aspect, before, after, partial }: CompareProps) {
-  const ready = useSignal(false);
-  useEffect(() => {
-    // Fetched when it is wanted: most visits never compare.
-    void import("@awesome.me/webawesome/dist/components/comparison/comparison.js").then(() => (ready.value = true));
-  }, []);
+  const at = useSignal(50);
   if (after === null)
     return <Notice title="Nothing to compare yet">The first tile that passes appears beside the reference frame.</Notice>;
   return (
     <>
-      <div class="stage" style={{ aspectRatio: aspect }}>
-        {ready.value && (
-          <wa-comparison position={50}>
-            <img slot="before" src={before} alt="Reference frame: few samples, rendered by the coordinator" />
-            <img slot="after" src={after} alt={partial ? "Result so far" : "Result"} />
-            <span slot="handle" aria-hidden="true">
-              ⇔
-            </span>
-          </wa-comparison>
-        )}
+      <div class="stage compare" style={{ aspectRatio: aspect, "--at": `${at.value}%` }}>
+        <img src={before} alt="Reference frame: few samples, rendered by the coordinator" />
+        <img class="over" src={after} alt={partial ? "Result so far" : "Result"} />
+        <span class="divider" aria-hidden="true">
+          <i>‹ ›</i>
+        </span>
+        <input
+          type="range"
+          min={0}
+          max={100}
+          step={1}
+          value={at.value}
+          aria-label="Divider between reference frame and result"
+          aria-valuetext={`${at.value}% reference frame`}
+          onInput={(event) => (at.value = Number(event.currentTarget.value))}
+        />
       </div>
       <figcaption class="legend">
         <span>Left: the reference frame (few samples)</span>

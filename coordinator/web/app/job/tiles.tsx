@@ -99,7 +99,7 @@ export function TileTable({ store, selected, select }: TableProps) {
                   <td>{tile.lane ?? "–"}</td>
                   <td>
                     {tile.state === "done" ? (tile.verdict ?? "accept") : "–"}
-                    {tile.refused > 0 && <span class="refused"> {tile.refused} refused</span>}
+                    {tile.refused > 0 && <small class="refused">{tile.refused} refused before</small>}
                   </td>
                 </tr>
               ))}

@@ -91,10 +91,10 @@ export function JobPage({ id }: { id: string }) {
         <div class="aside">
           <Money job={job} facts={facts} />
           {selected.value !== null && <TilePanel store={store} index={selected.value} close={() => (selected.value = null)} />}
+          <Outputs outputs={store.outputs.value} job={job} />
+          <Log store={store} select={select} />
         </div>
         <TileTable store={store} selected={selected.value} select={select} />
-        <Log store={store} select={select} />
-        <Outputs outputs={store.outputs.value} job={job} />
       </div>
     </>
   );

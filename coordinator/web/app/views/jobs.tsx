@@ -99,6 +99,7 @@ function JobCard({ job }: { job: JobView }) {
   return (
     <li>
       <Link to={`/jobs/${job.id}`} class="card job">
+        {job.kind === "render" && <img class="thumb" src={`/v1/jobs/${job.id}/picture.png`} alt="" loading="lazy" />}
         <div class="row">
           <h2>{job.name}</h2>
           <Badge tone={state.tone}>{state.word}</Badge>

@@ -55,12 +55,16 @@ export function SignIn({ next = "/jobs" }: { next?: string }) {
   };
 
   useEffect(() => {
-    const code = location.hash.slice(1);
-    if (location.pathname === "/sign-in" && /^[A-Za-z0-9_-]{43}$/.test(code)) {
+    const look = () => {
+      const code = location.hash.slice(1);
+      if (location.pathname !== "/sign-in" || !/^[A-Za-z0-9_-]{43}$/.test(code)) return;
       // Out of the address at once: it is good for one use, and nobody should share it by mistake.
       history.replaceState(null, "", location.pathname);
       void enter(() => post("/v1/auth/page", { code }));
-    }
+    };
+    look();
+    window.addEventListener("hashchange", look);
+    return () => window.removeEventListener("hashchange", look);
   }, []);
 
   if (account.value?.address && !busy.value)
