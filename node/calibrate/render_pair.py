@@ -23,7 +23,7 @@ PROBES = 8
 """Cells of a draw: the fewest that the policy ever draws, so the draws that scatter most."""
 SETTINGS = tuple((difference, 0.01) for difference in (1e-4, 1e-3, 1e-2))
 _DRAWS = 200
-_REPEATED = BLOCKS[3::11]
+_REPEATED = BLOCKS[5::16]
 _WHOLE = 0.5
 """A cheat is held against the limits where it changed at least this share of a picture's cells."""
 _LEAST_GAP = 3.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -62,9 +63,11 @@ class Side:
 
     @contextmanager
     def pool(self, root: Path) -> Iterator[RunnerPool]:
-        """Runners of this side, stopped at the end; `root` is their scratch folder."""
+        """Runners of this side, stopped at the end; their scratch folder is named by `root` and by this process, so
+        that two calibrations can share a work folder."""
         settings = RunnerSettings(device=self.device, threads=self.threads, memory_bytes=_MEMORY)
-        pool = RunnerPool(root, settings, self._launcher())
+        own = root.with_name(f"{root.name}-{os.getpid()}")
+        pool = RunnerPool(own, settings, self._launcher())
         try:
             yield pool
         finally:

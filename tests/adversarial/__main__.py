@@ -1,0 +1,44 @@
+"""`python -m tests.adversarial`: every cheat, rendered; writes the table of docs/proof.md and adversaries.json."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from tests.adversarial.material import REPO, gather
+from tests.adversarial.pictures import draw
+from tests.adversarial.report import markdown, write_into
+from tests.adversarial.table import build
+from verification.limits import ADVERSARIES, SHIPPED
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.adversarial")
+    parser.add_argument("--draws", type=int, default=2000, help="trials for each cheat and lane")
+    parser.add_argument("--honest", type=int, default=14, help="more honest pictures of each scene")
+    parser.add_argument("--only", default="", help="names of scenes, with commas; default: all")
+    parser.add_argument("--cached", action="store_true", help="of emulated classes only what was rendered before")
+    parser.add_argument("--no-write", action="store_true", help="print the table and leave the files alone")
+    asked = parser.parse_args()
+    folder = Path(os.environ.get("KILNET_SCENES", REPO.parent / "shared" / "scenes"))
+    material = gather(
+        [folder] if folder.is_dir() else [],
+        only=tuple(name for name in asked.only.split(",") if name),
+        honest=asked.honest,
+        render=not asked.cached,
+        say=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    found = build(material, draws=asked.draws)
+    text = markdown(found)
+    print(text)
+    if not asked.no_write:
+        (SHIPPED / ADVERSARIES).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_into(REPO / "docs" / "proof.md", text)
+        draw(REPO / "docs" / "images")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,226 @@
+"""The table of docs/proof.md and verification/calibration_data/adversaries.json, from trials."""
+
+from __future__ import annotations
+
+import datetime
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jobs.contract import Lane
+from jobs.states import Verdict
+from node.calibrate.batches import INFER_CHEATS, Results
+from node.calibrate.cheats import RENDER_CHEATS
+from node.calibrate.drawing import cells_differing
+from node.calibrate.studio import BLOCKS, Planes
+from tests.adversarial import rivals
+from tests.adversarial.material import Batch, Material, Picture
+from tests.adversarial.partial import PARTIAL
+from tests.adversarial.trials import Rate, expected, infer_trial, interval, render_trial, tally, tiles_of
+from verification.policy import FLOOR
+
+__all__ = ["build"]
+
+FIRST = 24
+"""Cells of a new node's tile (verification.policy: three times the floor)."""
+WITHIN = 20
+_ITEMS = 64
+"""Items of an inference tile: the 16 of the batch four times over."""
+
+Claim = Callable[[np.random.Generator], Planes]
+
+
+def build(material: Material, *, draws: int, seed: int = 1) -> dict[str, Any]:
+    """All figures, JSON. `draws` trials for each cheat and lane."""
+    rng = np.random.default_rng(seed)
+    rows = [_render_row(c.name, c.saves, c.everywhere, material, draws, rng) for c in RENDER_CHEATS]
+    rows += [_render_row(name, what, False, material, draws, rng) for name, (what, _) in PARTIAL.items()]
+    return {
+        "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "probes": {"floor": FLOOR, "first": FIRST},
+        "cells": len(BLOCKS),
+        "draws": draws,
+        "pictures": len(material.pictures),
+        "scenes": len({picture.shot.scene.name for picture in material.pictures}),
+        "render": [row for row in rows if row["tiles"]],
+        "infer": [_infer_row(c.name, c.saves, c.everywhere, material, draws, rng) for c in INFER_CHEATS],
+        "honest": _honest(material),
+        "rivals": [_rival_row(c.name, material, draws, rng) for c in RENDER_CHEATS],
+        "skipped": material.skipped,
+    }
+
+
+def _claims(name: str, material: Material) -> list[tuple[Picture, Claim]]:
+    """(picture, what is handed in for it) of a cheat, for every picture where it changes a cell at all."""
+    found: list[tuple[Picture, Claim]] = []
+    for picture in material.pictures:
+        if not picture.cheats:
+            continue
+        if name in PARTIAL:
+            make = PARTIAL[name][1]
+            found.append((picture, lambda rng, make=make, picture=picture: make(picture.honest, rng)))
+        elif name in picture.cheats and cells_differing(picture.cheats[name], picture.honest).any():
+            planes = picture.cheats[name]
+            found.append((picture, lambda _rng, planes=planes: planes))
+    return found
+
+
+def _render_row(
+    name: str, what: str, everywhere: bool, material: Material, draws: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    claims = _claims(name, material)
+    row: dict[str, Any] = {"name": name, "what": what, "everywhere": everywhere, "tiles": len(claims)}
+    if not claims:
+        return row
+    touched = [
+        [cells_differing(make(rng), p.honest).sum() for _ in range(20 if name in PARTIAL else 1)] for p, make in claims
+    ]
+    row["share_of_cells"] = float(np.mean([np.mean(t) for t in touched])) / len(BLOCKS)
+    row["least_share_of_cells"] = float(min(np.mean(t) for t in touched)) / len(BLOCKS)
+    for label, probes in (("first", FIRST), ("floor", FLOOR)):
+        rate = _draw(claims, rng, draws, Lane.EXACT, probes, lambda p: p.audited)
+        wanted = float(np.mean([expected(int(k), len(BLOCKS), probes) for t in touched for k in t]))
+        row[label] = _as_json(rate) | {"expected": wanted}
+    within = [0, max(200, draws // 5)]
+    for _ in range(within[1]):
+        within[0] += any(
+            _one(claims, rng, Lane.EXACT, FLOOR, lambda p: p.audited) is Verdict.REJECT for _ in range(WITHIN)
+        )
+    row["within_20"] = {"caught": within[0], "draws": within[1]}
+    for other in ("avx2", "no-avx2"):
+        limits = material.limits.get(("render", other))
+        there = [(p, make) for p, make in claims if other in p.others]
+        if limits is not None and there:
+            rate = _draw(there, rng, draws, Lane.TOLERANT, FLOOR, lambda p, other=other: p.others[other], limits)
+            row[other] = _as_json(rate)
+    return row
+
+
+def _one(
+    claims: list[tuple[Picture, Claim]], rng: np.random.Generator, lane: Lane, probes: int,
+    auditor: Callable[[Picture], Planes], limits: Any = None,
+) -> Verdict:  # fmt: skip
+    picture, make = claims[int(rng.integers(len(claims)))]
+    (tile,) = tiles_of(picture.contract, picture.shot.frame, 1, 1)
+    return render_trial(picture.contract, tile, make(rng), auditor(picture), lane, probes, limits)
+
+
+def _draw(
+    claims: list[tuple[Picture, Claim]], rng: np.random.Generator, draws: int, lane: Lane, probes: int,
+    auditor: Callable[[Picture], Planes], limits: Any = None,
+) -> Rate:  # fmt: skip
+    verdicts = Counter(_one(claims, rng, lane, probes, auditor, limits) for _ in range(draws))
+    return tally(verdicts, len(claims))
+
+
+def _as_json(rate: Rate) -> dict[str, Any]:
+    tests = len(RENDER_CHEATS) + len(PARTIAL) + len(INFER_CHEATS)
+    low, high = interval(rate.refused, rate.draws, tests=tests)
+    return {**rate._asdict(), "share": rate.share, "interval": [low, high]}
+
+
+def _tiled(results: Results) -> Results:
+    return np.tile(results, (_ITEMS // len(results), 1))
+
+
+def _infer_row(
+    name: str, what: str, everywhere: bool, material: Material, draws: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": name, "what": what, "everywhere": everywhere, "models": len(material.batches)}
+    batches = [batch for batch in material.batches if name in batch.cheats]
+    shares = []
+
+    def claimed(batch: Batch) -> Results:
+        made = _tiled(batch.cheats[name])
+        if name == "one-forged":  # of the whole tile, not of every batch in it
+            made = _tiled(batch.honest).copy()
+            made[int(rng.integers(_ITEMS))] ^= np.uint8(1)
+        return made
+
+    for batch in batches:
+        shares.append(float((claimed(batch) != _tiled(batch.honest)).any(axis=1).mean()))
+    row["share_of_cells"] = float(np.mean(shares)) if shares else 0.0
+    for label, probes in (("first", FIRST), ("floor", FLOOR)):
+        verdicts: Counter[Verdict] = Counter()
+        for _ in range(draws):
+            batch = batches[int(rng.integers(len(batches)))]
+            verdicts[infer_trial(batch.contract, claimed(batch), _tiled(batch.audited), Lane.EXACT, probes)] += 1
+        wanted = np.mean([expected(round(s * _ITEMS), _ITEMS, probes) for s in shares])
+        row[label] = _as_json(tally(verdicts, len(batches))) | {"expected": float(wanted)}
+    for other in ("avx2", "no-avx2"):
+        limits = material.limits.get(("infer", other))
+        there = [batch for batch in batches if other in batch.others]
+        if limits is not None and there:
+            verdicts = Counter()
+            for _ in range(draws):
+                batch = there[int(rng.integers(len(there)))]
+                redone = _tiled(batch.others[other])
+                verdicts[infer_trial(batch.contract, claimed(batch), redone, Lane.TOLERANT, FLOOR, limits)] += 1
+            row[other] = _as_json(tally(verdicts, len(there)))
+    return row
+
+
+def _honest(material: Material) -> dict[str, Any]:
+    """Every honest tile once, all of its cells drawn in the exact lane; in the tolerant lane FLOOR of them."""
+    exact: Counter[Verdict] = Counter()
+    tolerant: dict[str, Counter[Verdict]] = {}
+    for picture in material.pictures:
+        columns, rows = picture.contract.width // 16, picture.contract.height // 16
+        for tile in tiles_of(picture.contract, picture.shot.frame, columns, rows):
+            exact[render_trial(picture.contract, tile, picture.honest, picture.audited, Lane.EXACT, FLOOR)] += 1
+        for other, planes in picture.others.items():
+            limits = material.limits.get(("render", other))
+            if limits is None:
+                continue
+            for tile in tiles_of(picture.contract, picture.shot.frame, picture.contract.width // 32, rows):
+                for claimed, redone in ((picture.honest, planes), (planes, picture.honest)):
+                    verdict = render_trial(picture.contract, tile, claimed, redone, Lane.TOLERANT, FLOOR, limits)
+                    tolerant.setdefault(other, Counter())[verdict] += 1
+    items: Counter[Verdict] = Counter()
+    items_tolerant: dict[str, Counter[Verdict]] = {}
+    for batch in material.batches:
+        for at in range(0, len(batch.honest), 4):
+            part = slice(at, at + 4)
+            items[infer_trial(batch.contract, batch.honest[part], batch.audited[part], Lane.EXACT, FLOOR)] += 1
+            for other, results in batch.others.items():
+                limits = material.limits.get(("infer", other))
+                if limits is not None:
+                    for a, b in ((batch.honest, results), (results, batch.honest)):
+                        verdict = infer_trial(batch.contract, a[part], b[part], Lane.TOLERANT, FLOOR, limits)
+                        items_tolerant.setdefault(other, Counter())[verdict] += 1
+    scenes = {picture.shot.scene.name for picture in material.pictures}
+    return {
+        "render_exact": _counts(exact) | {"scenes": len(scenes), "pictures": len(material.pictures)},
+        "render_tolerant": {other: _counts(counted) for other, counted in tolerant.items()},
+        "infer_exact": _counts(items) | {"models": len(material.batches)},
+        "infer_tolerant": {other: _counts(counted) for other, counted in items_tolerant.items()},
+    }
+
+
+def _counts(verdicts: Counter[Verdict]) -> dict[str, int]:
+    return {
+        "tiles": verdicts.total(), "refused": verdicts[Verdict.REJECT], "escalated": verdicts[Verdict.ESCALATE]
+    }  # fmt: skip
+
+
+def _rival_row(name: str, material: Material, draws: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Shares refused by each rival check, over the same pictures; SSIM's crops are drawn, the hashes are not."""
+    found: dict[str, list[bool]] = {"phash": [], "dhash": [], "ssim": [], "redundancy": []}
+    claims = _claims(name, material)
+    for picture, make in claims:
+        colors = _rgb(picture)
+        claimed, honest = rivals.display(make(rng)[colors]), rivals.display(picture.honest[colors])
+        found["phash"].append(rivals.phash_refuses(claimed, honest))
+        found["dhash"].append(rivals.dhash_refuses(claimed, honest))
+        found["redundancy"].append(rivals.redundancy_refuses(claimed, honest))
+        for _ in range(max(1, draws // 20 // max(1, len(claims)))):
+            found["ssim"].append(rivals.ssim_refuses(claimed, honest, rng))
+    return {"name": name, "tiles": len(claims)} | {key: float(np.mean(v)) if v else None for key, v in found.items()}
+
+
+def _rgb(picture: Picture) -> list[int]:
+    names = list(picture.contract.channels)
+    stem = next(name.rpartition(".")[0] for name in names if name.endswith("Combined.R"))
+    return [names.index(f"{stem}.{color}") for color in "RGB"]

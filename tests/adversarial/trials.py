@@ -1,0 +1,95 @@
+"""One trial: a lease, a commitment, a challenge, an audit and a verdict, by the code that decides in production."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import beta, hypergeom
+
+from jobs.contract import CELL_SIDE, InferContract, Lane, RenderContract
+from jobs.geometry import Rect
+from jobs.states import Verdict
+from jobs.tiles import InferTile, RenderTile
+from node.calibrate.batches import Results
+from node.calibrate.studio import Planes
+from verification.challenge import draw_cells, new_secret
+from verification.commitment import cell_bytes, commit
+from verification.compare import compare_cells
+from verification.limits import Limits
+
+__all__ = ["Rate", "expected", "infer_trial", "interval", "render_trial", "tiles_of"]
+
+
+class Rate(NamedTuple):
+    """`refused` of `draws`, over `tiles` different ones; `escalated` were neither accepted nor refused."""
+
+    refused: int
+    escalated: int
+    draws: int
+    tiles: int
+
+    @property
+    def share(self) -> float:
+        return self.refused / max(1, self.draws)
+
+
+def tiles_of(contract: RenderContract, frame: int, columns: int, rows: int) -> list[RenderTile]:
+    """The picture in columns x rows tiles; sides are multiples of a cell's."""
+    x, y = contract.width // columns, contract.height // rows
+    assert x % CELL_SIDE == y % CELL_SIDE == 0
+    rects = [(i * x, j * y, (i + 1) * x, (j + 1) * y) for j in range(rows) for i in range(columns)]
+    return [RenderTile(frames=(frame,), rect=rect, samples=(0, contract.samples)) for rect in rects]
+
+
+def _part(planes: Planes, rect: tuple[int, int, int, int]) -> bytes:
+    x0, y0, x1, y1 = rect
+    return np.ascontiguousarray(planes[:, y0:y1, x0:x1]).tobytes()
+
+
+def render_trial(
+    contract: RenderContract, tile: RenderTile, claimed: Planes, recomputed: Planes, lane: Lane, probes: int,
+    limits: Limits | None = None,
+) -> Verdict:  # fmt: skip
+    """`claimed` and `recomputed` are whole pictures, of the worker and of the auditor."""
+    lease = secrets.token_hex(16)
+    data = _part(claimed, tile.rect)
+    root = commit(lease, contract, tile, data).root
+    cells = draw_cells(root, lease, new_secret(), cells=tile.cell_count(), probes=probes)
+    shown = {index: cell_bytes(contract, tile, data, index) for index in cells}
+    redone = {index: _part(recomputed, tuple(Rect(*tile.cell(index).rect))) for index in cells}
+    return compare_cells(contract, tile, lane, shown, redone, limits).verdict
+
+
+def infer_trial(
+    contract: InferContract, claimed: Results, recomputed: Results, lane: Lane, probes: int,
+    limits: Limits | None = None,
+) -> Verdict:  # fmt: skip
+    lease, tile = secrets.token_hex(16), InferTile(first=0, count=len(claimed))
+    data = np.ascontiguousarray(claimed).tobytes()
+    root = commit(lease, contract, tile, data).root
+    cells = draw_cells(root, lease, new_secret(), cells=len(claimed), probes=probes)
+    shown = {index: cell_bytes(contract, tile, data, index) for index in cells}
+    redone = {index: recomputed[index].tobytes() for index in cells}
+    return compare_cells(contract, tile, lane, shown, redone, limits).verdict
+
+
+def expected(differing: int, cells: int, probes: int) -> float:
+    """Chance that `probes` different cells of `cells` hit one of those `differing`: never less than 1 - (1-s)^m."""
+    return float(1 - hypergeom.pmf(0, cells, differing, min(probes, cells)))
+
+
+def interval(hits: int, draws: int, *, tests: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Clopper and Pearson's exact interval, Bonferroni-corrected for so many tests."""
+    tail = (1 - confidence) / tests / 2
+    low = float(beta.ppf(tail, hits, draws - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, draws - hits)) if hits < draws else 1.0
+    return low, high
+
+
+def tally(verdicts: Mapping[Verdict, int], tiles: int) -> Rate:
+    """Counted verdicts as a rate."""
+    total = sum(verdicts.values())
+    return Rate(verdicts.get(Verdict.REJECT, 0), verdicts.get(Verdict.ESCALATE, 0), total, tiles)
