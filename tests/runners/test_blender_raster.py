@@ -32,6 +32,8 @@ def test_the_driver_is_told_by_what_it_draws(runner: Runner, other: Runner) -> N
     assert len(seen["digest"]) == 64 and seen["renderer"] and seen["backend"]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_eevee_repeats_whole_frames_in_another_process(runner: Runner, other: Runner) -> None:
     """One process has rendered another frame before, the other has not: the same bits; and the contract says that a
     part of the frame is none."""
@@ -44,6 +46,8 @@ def test_eevee_repeats_whole_frames_in_another_process(runner: Runner, other: Ru
     assert first.shape == again.shape and np.isfinite(again[:3]).all()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_what_an_eevee_frame_costs_leaves_out_its_shaders(runner: Runner) -> None:
     """Compiling them happens once: it belongs to loading, not to each frame."""
     contract = runner.contract(STILL, engine="BLENDER_EEVEE", **SMALL)
