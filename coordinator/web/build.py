@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from contracts.errors import ToolMissing
+from contracts.toolchain import find_node, npm
 from jobs.errors import KilnetError, Unavailable
 
 __all__ = ["PACKAGE", "BuildFailed", "build", "install"]
@@ -37,19 +40,22 @@ def _run(program: str, *arguments: str) -> None:
     found = PACKAGE / "node_modules" / ".bin" / program
     if not found.exists():
         raise Unavailable("the page's compiler is not installed: `python -m coordinator.web.build --install`")
-    done = subprocess.run([str(found), *arguments], cwd=PACKAGE, check=False, capture_output=True, text=True)
+    # Both are started by npm's launchers, which look for node on PATH.
+    path = f"{find_node().parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = os.environ | {"PATH": path}
+    command = [str(found), *arguments]
+    done = subprocess.run(command, cwd=PACKAGE, env=environment, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise BuildFailed(f"{program} failed:\n{done.stdout}\n{done.stderr}")
 
 
 def install() -> None:
     """The compiler and the libraries, as package-lock.json has them. Raises Unavailable."""
-    npm = shutil.which("npm")
-    if npm is None:
-        raise Unavailable("npm is not here: install Node.js 20 or later")
-    done = subprocess.run(
-        [npm, "ci", "--no-audit", "--no-fund"], cwd=PACKAGE, check=False, capture_output=True, text=True
-    )
+    try:
+        command = [*npm(), "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
+    except ToolMissing as error:
+        raise Unavailable(str(error)) from error
+    done = subprocess.run(command, cwd=PACKAGE, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise Unavailable(f"npm could not install the page's compiler: {done.stderr.strip()[-300:]}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,21 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert not said, said
+
+
+def until(page: Page, expression: str) -> None:
+    """Wait for something to be true in the page. Playwright's own waiting evaluates text there, which the page's policy
+    does not allow."""
+    end = time.monotonic() + _PATIENCE_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, f"never came true: {expression}"
+        page.wait_for_timeout(50)
+
+
+def forgive(page: Page, *words: str) -> None:
+    """Complaints of the console that belong to what the test does."""
+    said: list[str] = page.said  # type: ignore[attr-defined]
+    said[:] = [line for line in said if not any(word in line for word in words)]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.web.conftest import Town
+from tests.web.conftest import Town, forgive, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -44,13 +44,14 @@ def test_every_view_is_whole(page: Page, town: Town, pictures: Path, width: int,
         if view == "/jobs":
             town.sign_in(page)
         _open(page, town, view)
-        page.wait_for_function("document.fonts.status === 'loaded'")
+        until(page, "document.fonts.status === 'loaded'")
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over <= 0, f"{view} is {over} px too wide at {width} px"
         found += [f"{view}: {one}" for one in _violations(page)]
         name = view.strip("/").replace("/", "-").lower()
         page.screenshot(path=pictures / f"{name}-{width}-{scheme}.png", full_page=width == 1600)
     assert not found, "\n".join(found)
+    forgive(page, "503")  # the balance: the chain is away here
 
 
 def test_one_job_shows_its_tiles_money_and_refusal(page: Page, town: Town) -> None:
@@ -88,7 +89,7 @@ def test_the_map_has_its_modes(page: Page, town: Town) -> None:
     page.get_by_role("radio", name="Compare").check(force=True)
     slider = page.get_by_role("slider", name="Divider between reference frame and result")
     slider.wait_for()
-    page.wait_for_function("[...document.querySelectorAll('.compare img')].every(image => image.naturalWidth > 1)")
+    until(page, "[...document.querySelectorAll('.compare img')].every(image => image.naturalWidth > 1)")
     shown = "getComputedStyle(document.querySelector('.compare .over')).clipPath"
     before = page.evaluate(shown)
     slider.focus()
@@ -121,14 +122,14 @@ def test_nodes_and_ledger(page: Page, town: Town) -> None:
     names = [text.split("\n")[0] for text in table.locator("tbody th").all_inner_texts()]
     assert names == sorted(names, key=str.lower) and table.locator("th[aria-sort=ascending]").count() == 1
     page.get_by_placeholder("Name, address, region").fill("kestrel")
-    page.wait_for_function("document.querySelectorAll('[aria-label=\"All nodes\"] tbody tr').length === 1")
+    until(page, "document.querySelectorAll('[aria-label=\"All nodes\"] tbody tr').length === 1")
 
 
 def test_by_keyboard_alone(page: Page, town: Town) -> None:
     """From the first Tab: skip link, navigation, a job, the map's tiles by arrow, its panel closed again."""
     town.sign_in(page)
+    page.reload()
     page.get_by_role("heading", name="harbour-at-dusk").wait_for()
-    page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     for _ in range(40):

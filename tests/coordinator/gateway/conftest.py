@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -100,11 +100,14 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(sqlite_url: str, folder: Path, broker: Broker) -> Iterator[Served]:
-    """A gateway on SQLite with the real clock; the chain is away."""
+def serving(
+    sqlite_url: str, folder: Path, broker: Broker, *, prepare: Callable[[World], None] = lambda _: None
+) -> Iterator[Served]:
+    """A gateway on SQLite with the real clock; the chain is away, unless `prepare` gives it one."""
     db = Database(sqlite_url)
     db.migrate()
     world = World(db, folder)
+    prepare(world)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
