@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,11 +11,22 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from jobs.errors import BadInput
 
-__all__ = ["InferSpec", "JobSpec", "RenderSpec", "dump_spec", "explain", "load_spec", "parse_frames"]
+__all__ = [
+    "InferSpec",
+    "JobSpec",
+    "RenderSpec",
+    "dump_spec",
+    "explain",
+    "load_spec",
+    "parse_deadline",
+    "parse_frames",
+    "parse_resolution",
+]
 
 MAX_SIDE = 65536
 MAX_PIXELS = 1 << 28
 MAX_FRAMES = 100_000
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class _Spec(BaseModel):
@@ -108,8 +120,6 @@ def parse_frames(text: str) -> tuple[int, ...]:
     """Frames from `1`, `1-10`, `1-10:2`, `-5--1` or a comma list of those, sorted and without doubles.
 
     Raises BadInput for anything else and for an empty list."""
-    import re
-
     frames: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*(-?\d{1,7})(?:-(-?\d{1,7})(?::(\d{1,7}))?)?\s*", part)
@@ -122,6 +132,22 @@ def parse_frames(text: str) -> tuple[int, ...]:
             raise BadInput(f"--frames {text!r}: more than {MAX_FRAMES:,} frames; split the job")
         frames.update(range(first, last + 1, step))
     return tuple(sorted(frames))
+
+
+def parse_resolution(text: str) -> tuple[int, int]:
+    """Width and height from `1920x1080`. Raises BadInput; the limits are those of the job spec."""
+    match = re.fullmatch(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*", text)
+    if match is None:
+        raise BadInput(f"--resolution {text!r}: write width x height in pixels, such as 1920x1080")
+    return int(match[1]), int(match[2])
+
+
+def parse_deadline(text: str) -> int:
+    """Seconds from `90s`, `30m`, `12h`, `7d`, or a number of seconds. Raises BadInput."""
+    match = re.fullmatch(r"\s*(\d{1,7})\s*([smhd]?)\s*", text)
+    if match is None:
+        raise BadInput(f"--deadline {text!r}: write seconds, or a number with s, m, h or d, such as 12h")
+    return int(match[1]) * _SECONDS[match[2]]
 
 
 def explain(error: ValidationError) -> str:

@@ -69,7 +69,9 @@ class _Refusals:
 class PlainDisplay:
     """A line when something changed, at most every ten seconds for mere progress."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        """`prefix` begins every line: which of several jobs it is of."""
+        self._prefix = prefix
         self._refusals = _Refusals()
         self._last: tuple[Any, ...] = ()
         self._told_at = 0.0
@@ -79,7 +81,7 @@ class PlainDisplay:
         pass
 
     def note(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        print(self._prefix + line, file=sys.stderr, flush=True)
 
     def transfer(self, what: str, done: int, total: int) -> None:
         pass

@@ -33,8 +33,12 @@ _NOT_DELIVERED = ("preview", "reference")
 
 
 @contextmanager
-def quoted(client: Client, submission: Submission, display: Display) -> Iterator[JobView]:
+def quoted(
+    client: Client, submission: Submission, display: Display, *, idempotency_key: str | None = None
+) -> Iterator[JobView]:
     """The job with its quote. Unless it was accepted in the block, it is cancelled at the end of the block.
+
+    With the key of a job that was made before it is that job, however far it is.
 
     Raises BadInput for what admission finds wrong or a quote above --max-price, and what Client raises.
     """
@@ -43,7 +47,7 @@ def quoted(client: Client, submission: Submission, display: Display) -> Iterator
         client.upload(
             submission.manifest, submission.sources, progress=lambda done, all: display.transfer("upload", done, all)
         )
-        job_id = client.create_job(submission.spec, submission.manifest).id
+        job_id = client.create_job(submission.spec, submission.manifest, idempotency_key=idempotency_key).id
         patience = submission.spec.deadline_s + _GRACE_SECONDS
         job = client.wait_quote(job_id, timeout=patience, on_change=display.job)
         _check_price(job, submission.spec.max_price_usd)

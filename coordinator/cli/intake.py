@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from coordinator.cli.options import parse_deadline, parse_price, parse_resolution
+from coordinator.cli.options import parse_price
 from jobs.errors import BadInput
-from jobs.spec import InferSpec, RenderSpec, explain, parse_frames
+from jobs.spec import InferSpec, RenderSpec, explain, parse_deadline, parse_frames, parse_resolution
 
 if TYPE_CHECKING:
     from coordinator.cli.display import Display
     from jobs.manifest import Manifest
 
-__all__ = ["Common", "Submission", "infer_submission", "render_spec", "render_submission"]
+__all__ = ["Common", "Submission", "batch_submission", "infer_submission", "render_spec", "render_submission"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Common:
     def fields(self, default_name: str) -> dict[str, Any]:
         """For the job spec. Raises BadInput."""
         price = parse_price(self.max_price)
-        return {"name": self.name or default_name, "max_price_usd": price, **parse_deadline(self.deadline)}
+        deadline = {} if self.deadline is None else {"deadline_s": parse_deadline(self.deadline)}
+        return {"name": self.name or default_name, "max_price_usd": price, **deadline}
 
 
 @dataclass(frozen=True)
@@ -82,23 +83,31 @@ def render_submission(scene: Path, spec: RenderSpec, display: Display) -> Iterat
         yield Submission(spec=spec, manifest=packed.manifest, sources=packed.sources)
 
 
-@contextmanager
 def infer_submission(
     model: Path,
     inputs: Path,
     common: Common,
     *,
     tap: str | None,
-    outputs: Sequence[str] = (),
     resize: bool,
     display: Display,
+    outputs: Sequence[str] = (),
+) -> AbstractContextManager[Submission]:
+    """The model and its batch, from options as typed; see batch_submission."""
+    fields = {**common.fields(model.stem), "tap": tap, "outputs": tuple(outputs)}
+    return batch_submission(model, inputs, fields, resize=resize, display=display)
+
+
+@contextmanager
+def batch_submission(
+    model: Path, inputs: Path, fields: Mapping[str, Any], *, resize: bool, display: Display
 ) -> Iterator[Submission]:
-    """The model and its batch; temporary files end with the context. Raises BadInput."""
+    """The model and its batch, `fields` being those of the job spec that the batch does not decide; temporary files end
+    with the context. Raises BadInput."""
     from jobs.inputs import prepare_batch
 
-    fields = {**common.fields(model.stem), "tap": tap, "outputs": tuple(outputs)}
     display.step(f"checking {inputs.name or inputs} against {model.name}")
-    with prepare_batch(model, inputs, resize=resize, outputs=outputs) as batch:
+    with prepare_batch(model, inputs, resize=resize, outputs=fields.get("outputs", ())) as batch:
         try:
             spec = InferSpec.model_validate({**fields, "items": batch.items, "shard_items": batch.shard_items})
         except ValidationError as error:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from jobs.errors import BadInput
 
 __all__ = [
-    "Deadline", "Gateway", "Json", "Key", "MaxPrice", "Name", "Nodes", "Out", "Unsandboxed", "Yes", "parse_deadline",
-    "parse_price", "parse_resolution",
+    "Deadline", "Gateway", "Json", "Key", "MaxPrice", "Name", "Nodes", "Out", "Unsandboxed", "Yes", "parse_price",
 ]  # fmt: skip
 
 Gateway = Annotated[str | None, typer.Option(help="The gateway's URL. [env: KILNET_GATEWAY]")]
@@ -33,18 +31,6 @@ Unsandboxed = Annotated[
     typer.Option("--unsandboxed", help="Where this command starts the local stack: without a sandbox, only your own."),
 ]
 
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_resolution(text: str | None) -> tuple[int, int] | None:
-    """Width and height from `1920x1080`. Raises BadInput; the limits are those of the job spec."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*", text)
-    if match is None:
-        raise BadInput(f"--resolution {text!r}: write width x height in pixels, such as 1920x1080")
-    return int(match[1]), int(match[2])
-
 
 def parse_price(text: str | None) -> float | None:
     """USD. Raises BadInput for what is no positive number."""
@@ -57,13 +43,3 @@ def parse_price(text: str | None) -> float | None:
     if not 0 < value <= 1e9:
         raise BadInput(f"--max-price {text!r}: write a positive amount of USD, such as 2.50")
     return value
-
-
-def parse_deadline(text: str | None) -> dict[str, Any]:
-    """`{"deadline_s": seconds}` for the job spec, or nothing where its default stands. Raises BadInput."""
-    if text is None:
-        return {}
-    match = re.fullmatch(r"\s*(\d{1,7})\s*([smhd]?)\s*", text)
-    if match is None:
-        raise BadInput(f"--deadline {text!r}: write seconds, or a number with s, m, h or d, such as 12h")
-    return {"deadline_s": int(match[1]) * _SECONDS[match[2]]}

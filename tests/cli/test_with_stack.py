@@ -131,6 +131,34 @@ def test_infer_and_watch(shell: Shell) -> None:
     assert (shell.folder / "again" / "predictions.npz").read_bytes() == path.read_bytes()
 
 
+_PIPELINE = """
+version: 1
+cap_usd: {cap}
+steps:
+  beauty: {{render: monkey.blend, frames: 1-2, resolution: 64x64}}
+  label: {{infer: m.onnx, inputs: {{from: beauty}}, resize: true}}
+"""
+
+
+def test_a_pipeline_feeds_pictures_to_a_model_and_is_not_paid_twice(shell: Shell) -> None:
+    """The second step takes the first one's frames; run again, both are the jobs that they were; over the cap nothing
+    is ordered."""
+    import numpy as np
+
+    model(shell.folder / "m.onnx")
+    (shell.folder / "p.yaml").write_text(_PIPELINE.format(cap=5))
+    steps = shell.json("pipeline", "run", "p.yaml", "--out", "pipe")["steps"]
+    assert [one["state"] for one in steps.values()] == ["done", "done"]
+    assert np.load(shell.folder / "pipe" / "label" / "predictions.npz")["y"].shape[0] == 2
+    names = json.loads((shell.folder / "pipe" / "label" / "items.json").read_text())["names"]
+    assert names == ["frame_0001.png", "frame_0002.png"]
+    again = shell.json("pipeline", "run", "p.yaml", "--out", "pipe")["steps"]
+    assert [one["job"] for one in again.values()] == [one["job"] for one in steps.values()]
+    (shell.folder / "p.yaml").write_text(_PIPELINE.format(cap=0.0000001).replace("1-2", "1"))
+    _, err = shell.run("pipeline", "run", "p.yaml", "--yes", code=2)
+    assert "above cap_usd" in err.splitlines()[-1]
+
+
 def test_what_admission_finds(shell: Shell) -> None:
     """No camera and a cap below the quote: exit code 2, one line, no folder, and no job that waits for an answer."""
     for arguments, told in (

@@ -1,0 +1,78 @@
+"""A pipeline file: what it means, and each way of getting it wrong, named with its step."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from jobs.errors import BadInput
+from jobs.pipeline import InferStep, RenderStep, load_pipeline
+
+GOOD = """
+version: 1
+cap_usd: 12.50
+defaults: {regions: [eu], deadline: 4h}
+steps:
+  matte: {infer: m.onnx, inputs: {from: beauty}, resize: true, outputs: [alpha]}
+  beauty: {render: shot.blend, frames: 1-3, resolution: 320x180, max_price_usd: 9}
+  label: {infer: m.onnx, inputs: x.npy, after: [matte], deadline: 30m}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("shot.blend", "m.onnx", "x.npy"):
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+def load(folder: Path, text: str) -> tuple[RenderStep | InferStep, ...]:
+    (folder / "pipeline.yaml").write_text(text, encoding="utf-8")
+    return load_pipeline(folder / "pipeline.yaml").steps
+
+
+def test_steps_come_after_what_they_need(folder: Path) -> None:
+    """In order, with the defaults where they say nothing themselves, and texts as people write them."""
+    (folder / "pipeline.yaml").write_text(GOOD, encoding="utf-8")
+    pipeline = load_pipeline(folder / "pipeline.yaml")
+    assert pipeline.cap_usd == Decimal("12.50")
+    beauty, matte, label = pipeline.steps
+    assert isinstance(beauty, RenderStep) and isinstance(matte, InferStep) and isinstance(label, InferStep)
+    assert (beauty.spec.frames, beauty.spec.resolution, beauty.spec.deadline_s) == ((1, 2, 3), (320, 180), 4 * 3600)
+    assert beauty.spec.regions == ("eu",) and beauty.spec.name == "beauty" and beauty.scene == folder / "shot.blend"
+    assert matte.source == "beauty" and matte.inputs is None and matte.after == ("beauty",) and matte.resize
+    assert label.inputs == folder / "x.npy" and label.after == ("matte",) and label.fields["deadline_s"] == 1800
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("version: 1", "version: 2", "version"),
+        ("{from: beauty}", "{from: lighting}", "step matte needs 'lighting', which is no step"),
+        ("frames: 1-3", "frames: 3-1", r"steps\.beauty: frames '3-1'"),
+        ("frames: 1-3", "frame: 1-3", r"steps\.beauty\.frame: Extra inputs"),
+        ("320x180", "320", "width x height"),
+        ("shot.blend", "none.blend", r"none\.blend: no such file; paths are relative to pipeline\.yaml"),
+        ("{infer: m.onnx, inputs: x.npy", "{infer: m.onnx", "infer needs inputs"),
+        ("{render: shot.blend", "{render: shot.blend, infer: m.onnx", "either render"),
+        ("after: [matte]", "items: 3", "items: follows from the inputs"),
+        ("frames: 1-3", "after: [label]", "in a circle"),
+        ("inputs: x.npy, after: [matte]", "inputs: {from: matte}", "takes pictures from matte, which renders none"),
+        ("cap_usd: 12.50", "", "matte cannot be priced before beauty is rendered"),
+        ("steps:", "steps: [", "not YAML"),
+        ("deadline: 4h", "deadline: soon", r"steps\.beauty: deadline 'soon'"),
+    ],
+)
+def test_what_is_wrong_is_named(folder: Path, old: str, new: str, told: str) -> None:
+    """One line with the file, the step and the field."""
+    assert old in GOOD
+    with pytest.raises(BadInput, match=told) as error:
+        load(folder, GOOD.replace(old, new))
+    assert "pipeline.yaml" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="check the path"):
+        load_pipeline(tmp_path / "none.yaml")
