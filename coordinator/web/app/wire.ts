@@ -72,6 +72,7 @@ export interface JobView {
   settlement: Settlement | null;
   rewards: { node: string; amount: Units }[];
   waiting_for: string | null;
+  lanes: Partial<Record<Lane, number>>;
 }
 
 export interface JobFacts {
@@ -161,6 +162,8 @@ export interface NodeView {
   earned: Units;
   suspended: string | null;
   suspicion: number;
+  audits: number;
+  barred: string | null;
   last_seen: number;
 }
 

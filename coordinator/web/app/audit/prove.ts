@@ -27,7 +27,8 @@ const TYPES = {
 
 const ESCROW = parseAbi([
   "struct Receipt { bytes32 job; uint64 tile; uint64 attempt; address node; bytes32 commitment; uint256 price; }",
-  "function verifyReceipt(Receipt receipt, bytes signature, bytes32[] proof) view returns (bool)",
+  "struct Sibling { bytes32 hash; uint256 sum; }",
+  "function verifyReceipt(Receipt receipt, bytes signature, Sibling[] path) view returns (bool)",
 ]);
 const CELL_SIDE = 8;
 
@@ -41,6 +42,8 @@ export interface Step {
 export interface PathStep {
   sibling: Hex;
   result: Hex;
+  /** The price of all receipts below `result`. */
+  sum: bigint;
 }
 
 export function chainJobId(job: string): Hex {
@@ -56,7 +59,8 @@ function message(receipt: Receipt) {
     job: chainJobId(receipt.job),
     tile: BigInt(receipt.tile),
     attempt: BigInt(receipt.attempt),
-    node: receipt.node,
+    // Without the capitals of a checksum: a wrong one is to be a check that fails, not a file that cannot be read.
+    node: receipt.node.toLowerCase() as Hex,
     commitment: receipt.commitment,
     price: receipt.price,
   };
@@ -67,15 +71,24 @@ function domain(chain: ChainInfo) {
 }
 
 export function leafOf(receipt: Receipt): Hex {
-  return keccak256(hashStruct({ types: TYPES, primaryType: "Receipt", data: message(receipt) }));
+  const said = hashStruct({ types: TYPES, primaryType: "Receipt", data: message(receipt) });
+  return keccak256(keccak256(concat([said, keccak256(receipt.signature)])));
 }
 
-/** From the leaf to the root: pairs are hashed in order of value, so that no path needs sides. */
-export function climb(leaf: Hex, proof: Hex[]): PathStep[] {
-  let at = leaf;
-  return proof.map((sibling) => {
-    at = keccak256(at.toLowerCase() < sibling.toLowerCase() ? concat([at, sibling]) : concat([sibling, at]));
-    return { sibling, result: at };
+/** The nodes beside a path, each with the sum of the prices below it: two words of the proof each. */
+function siblings(proof: Hex[]): { hash: Hex; sum: bigint }[] {
+  return Array.from({ length: Math.floor(proof.length / 2) }, (_, i) => ({ hash: proof[2 * i] as Hex, sum: BigInt(proof[2 * i + 1] as Hex) }));
+}
+
+/** From the leaf to the root: a node hashes both children with their sums, in order of value, so that no path needs sides. */
+export function climb(leaf: Hex, price: bigint, proof: Hex[]): PathStep[] {
+  const word = (node: Hex, below: bigint) => concat([node, toHex(below, { size: 32 })]).toLowerCase() as Hex;
+  let [at, sum] = [leaf, price];
+  return siblings(proof).map((sibling) => {
+    const [a, b] = [word(at, sum), word(sibling.hash, sibling.sum)];
+    at = keccak256(a < b ? concat([a, b]) : concat([b, a]));
+    sum += sibling.sum;
+    return { sibling: sibling.hash, result: at, sum };
   });
 }
 
@@ -165,11 +178,12 @@ export async function prove(receipt: Receipt, chain: ChainInfo, root: string | n
   if (receipt.proof === null) {
     steps.push({ name: "The leaf hangs on the job's root", ok: null, detail: "the job has not settled yet; its root is not fixed" });
   } else {
-    const reached = climb(leaf, receipt.proof).at(-1)?.result ?? leaf;
+    const path = climb(leaf, receipt.price, receipt.proof);
+    const reached = path.at(-1)?.result ?? leaf;
     steps.push({
       name: "The leaf hangs on the job's root",
       ok: root === null ? null : same(reached, root),
-      detail: `${receipt.proof.length} hashes lead to ${reached}`,
+      detail: `${path.length} hashes with their sums lead to ${reached}`,
     });
   }
   return steps;
@@ -182,7 +196,7 @@ export async function askChain(receipt: Receipt, chain: ChainInfo): Promise<Step
   if (receipt.proof === null) return { name, ok: null, detail: "the job has not settled yet" };
   const data = encodeFunctionData({
     abi: ESCROW, functionName: "verifyReceipt",
-    args: [message(receipt), receipt.signature, receipt.proof],
+    args: [message(receipt), receipt.signature, siblings(receipt.proof)],
   });
   try {
     const answer = await fetch(chain.rpc_url, {

@@ -74,7 +74,7 @@ function receipt(value: unknown): Receipt {
   const proof = fields.proof;
   const price = fields.price;
   if (typeof price !== "string" || !/^[0-9]{1,78}$/.test(price)) throw new NoReceipt("price is no amount");
-  if (proof !== null && (!Array.isArray(proof) || proof.length > 64)) throw new NoReceipt("proof is no path");
+  if (proof !== null && (!Array.isArray(proof) || proof.length > 128 || proof.length % 2 !== 0)) throw new NoReceipt("proof is no path");
   return {
     job: text(fields, "job"),
     tile: whole(fields, "tile"),

@@ -140,7 +140,7 @@ async function proven(receipt: Receipt): Promise<Proof> {
   const steps = await prove(receipt, chain, root, escrow?.receipt_signer ?? null);
   steps.push(await askChain(receipt, chain));
   const leaf = leafOf(receipt);
-  return { receipt, escrow, steps, leaf, path: climb(leaf, receipt.proof ?? []) };
+  return { receipt, escrow, steps, leaf, path: climb(leaf, receipt.price, receipt.proof ?? []) };
 }
 
 const MARKS = new Map([

@@ -10,6 +10,7 @@ export function Money({ job, facts }: { job: JobView; facts: JobFacts | null }) 
   const rate = info.value?.kiln_per_usd ?? "10";
   const spent = facts?.spent ?? "0";
   const settled = job.settlement;
+  const lanes = Object.entries(job.lanes).filter(([, tiles]) => tiles > 0);
   const ended = FINAL.has(job.state);
   return (
     <section class="card">
@@ -42,6 +43,7 @@ export function Money({ job, facts }: { job: JobView; facts: JobFacts | null }) 
         )}
         <Stat label="Work" value={duration(job.compute_seconds)} more={job.audit_seconds ? `+ ${duration(job.audit_seconds)} of proof` : undefined} />
         <Stat label="Cells audited" value={job.cells_audited.toLocaleString("en")} more={job.rejections.length ? `${job.rejections.length} refused` : undefined} />
+        {lanes.length > 0 && <Stat label="Lanes of proof" value={lanes.map(([lane, tiles]) => `${tiles} ${lane}`).join(", ")} />}
         {!ended && job.deadline !== null && <Stat label="Deadline" value={date(job.deadline)} />}
       </dl>
       {settled && (

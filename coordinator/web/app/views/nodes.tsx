@@ -207,6 +207,7 @@ function Row({ node }: { node: NodeView }) {
       <td class="number">{node.trusted ? "–" : dollars(node.ask_usd_per_kiln_hour)}</td>
       <td class="number">
         {node.tiles_accepted.toLocaleString("en")}
+        {node.audits > 0 && <small>{count(node.audits, "audit")}</small>}
         {node.tiles_rejected > 0 && <small class="refused">{node.tiles_rejected} refused</small>}
       </td>
       <td class="number">{BigInt(node.earned) > 0n ? kiln(node.earned) : "–"}</td>
