@@ -37,6 +37,8 @@ class RenderCost(_Cost):
     sync_seconds: float = Field(default=0, ge=0)
     """Preparing one frame (dependency graph, BVH), once per worker and frame."""
     per_pixel_sample_seconds: float = Field(gt=0)
+    content: float = Field(default=1, ge=0, le=1)
+    """Share of the picture that is not empty background: the less, the more cells are redone (verification.policy)."""
 
     def frame_seconds(self, pixels: int, samples: int) -> float:
         return self.sync_seconds + pixels * samples * self.per_pixel_sample_seconds

@@ -70,6 +70,8 @@ def redraw(
 ) -> list[int]:  # fmt: skip
     """The challenge that a tile should have had if it had as many cells as `cells`: for whoever checks the drawing."""
     if isinstance(tile, RenderTile) and not contract.in_cells:
-        frames = max(1, len(cells) * len(tile.frames) // tile.cell_count())
-        return draw_frames(root, lease, secret, tile, frames=frames)
+        each = tile.cell_count() // len(tile.frames)
+        if not cells or len(cells) % each:
+            return []  # no whole frames
+        return draw_frames(root, lease, secret, tile, frames=len(cells) // each)
     return draw_cells(root, lease, secret, cells=tile.cell_count(), probes=max(1, len(cells)))

@@ -21,7 +21,7 @@ from verification.merkle import Tree, leaf_hash
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["MalformedResult", "cell_bytes", "cells_length", "commit", "commit_cells", "split_cells"]
+__all__ = ["MalformedResult", "cell_bytes", "cell_leaf", "cells_length", "commit", "commit_cells", "split_cells"]
 
 _DOMAIN = b"kilnet/cell/1"
 
@@ -108,6 +108,11 @@ def split_cells(
         out[index] = data[at : at + length]
         at += length
     return out
+
+
+def cell_leaf(lease: str, contract: RenderContract | InferContract, index: int, data: bytes) -> bytes:
+    """The leaf (32 bytes) of one cell, of a tile's tree as of an audit's."""
+    return _leaves(lease, contract, [(index, data)])[0]
 
 
 def _leaves(lease: str, contract: RenderContract | InferContract, cells: Iterable[tuple[int, bytes]]) -> list[bytes]:

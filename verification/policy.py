@@ -31,8 +31,9 @@ from enum import StrEnum
 from jobs.planner import WHOLE_RUN
 
 __all__ = [
-    "CHEAT_SHARE", "ERROR_RATE", "FAULT_RATE", "FLOOR", "GOOD", "MOST_CREDIT", "PATTERN", "RECHECK_SHARE", "REFUSAL",
-    "Standing", "after_accept", "after_refusal", "frames_again", "probes", "standing", "survival",
+    "CHEAT_SHARE", "ERROR_RATE", "FAULT_RATE", "FLOOR", "GOOD", "MISSED", "MOST_CREDIT", "PATTERN", "RECHECK_SHARE",
+    "REFUSAL", "Standing", "after_accept", "after_refusal", "floor_for", "frames_again", "probes", "standing",
+    "survival",
 ]  # fmt: skip
 
 CHEAT_SHARE = 0.05
@@ -55,6 +56,10 @@ REFUSAL = round(math.log(CHEAT_SHARE / FAULT_RATE) / _PASS)
 FLOOR = 8
 """Cells of each tile of a node in good standing. 7 refuse a cheat of CHEAT_SHARE within 20 tiles in 999 of 1,000 cases
 ((1 - 0.05)^(7 x 20) = 0.0008); with 8 half of the cells faked survive one tile in 256."""
+MISSED = 0.005
+"""Chance, at most, that who leaves out all of a picture but its empty background is not refused: below what handling a
+tile costs anyway (verification.economics.HANDLING), so it cannot pay."""
+_MOST_FLOOR = 256
 _NEW, _SUSPECT = 3, 6
 """Times the floor: a new node's audits may cost 6% where those of one in good standing cost 2%."""
 MOST_CREDIT = _NEW * FLOOR
@@ -101,6 +106,15 @@ def probes(suspicion: int, *, cells: int, floor: int = FLOOR, grounds: int = 0) 
     for a suspect one, doubled for each of the gate's `grounds`; all of them where there are no more, never none."""
     times = {Standing.GOOD: 1, Standing.NEW: _NEW}.get(standing(suspicion), _SUSPECT)
     return max(1, min(cells, (times * max(1, floor)) << min(max(0, grounds), _MOST_DOUBLINGS)))
+
+
+def floor_for(content: float, floor: int = FLOOR) -> int:
+    """The floor for a picture of which the share `content` is not empty background: m with (1 - content)^m <= MISSED,
+    where that is more than `floor`; from about half of the picture on it is not. At most 256, for 2% of content."""
+    if content >= 1:
+        return floor
+    needed = math.log(MISSED) / math.log(1 - content) if content > 0 else math.inf
+    return max(floor, math.ceil(min(needed, _MOST_FLOOR)))
 
 
 def frames_again(suspicion: int, *, frames: int, grounds: int = 0) -> int:

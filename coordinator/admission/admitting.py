@@ -116,7 +116,7 @@ def _quote(session: Session, settings: Settings, job: Job, now: float) -> None:
     lanes = lanes_of(Panel(session, settings, now), job, contract, workers)
     lane, fitting = main_lane(contract, lanes), len(workers)
     workers = [worker for worker in workers if worker.address in lanes]
-    wish = wish_for_plan(settings, [worker.score for worker in workers])
+    wish = wish_for_plan(settings, [worker.score for worker in workers], cost)
     warnings = [str(line) for line in (job.description or {}).get("warnings", ())]
     warnings += lane_words(contract, lane, lanes, fitting)
     quote = make_quote(

@@ -15,7 +15,7 @@ from jobs.pricing import clearing_price, kiln_hours, price_usd, to_units
 from jobs.spec import InferSpec, RenderSpec
 from jobs.tiles import InferTile, RenderTile
 from jobs.wire import Quote
-from verification.policy import GOOD, frames_again, probes
+from verification.policy import GOOD, floor_for, frames_again, probes
 
 __all__ = ["hourly_price", "make_quote", "wish_for_plan"]
 
@@ -24,9 +24,11 @@ _WAIT_SHARE = 0.5
 _MOST_NODES = 256
 
 
-def wish_for_plan(settings: Settings, scores: Sequence[float]) -> dict[str, int]:
+def wish_for_plan(settings: Settings, scores: Sequence[float], cost: RenderCost | InferCost) -> dict[str, int]:
     """What the plan counts on: it is kept with the job, so that the plan made later is the one that was quoted."""
-    return {"nodes": max(1, min(len(scores) or settings.expected_nodes, _MOST_NODES)), "probes": settings.probes}
+    nodes = max(1, min(len(scores) or settings.expected_nodes, _MOST_NODES))
+    content = cost.content if isinstance(cost, RenderCost) else 1.0
+    return {"nodes": nodes, "probes": floor_for(content, settings.probes)}
 
 
 def hourly_price(asks: Sequence[tuple[float, float]], hours: float, deadline_s: float, machines: int) -> float | None:

@@ -18,6 +18,7 @@ from coordinator.gateway import (
     blob_routes,
     detail_routes,
     errors,
+    evidence_routes,
     info_routes,
     job_routes,
     lease_routes,
@@ -68,8 +69,8 @@ def create_app(settings: Settings, *, db: Database | None = None, store: BlobSto
     app.add_middleware(Edge, metrics=gateway.metrics)
     errors.install(app)
     for module in (
-        info_routes, auth_routes, live_routes, node_routes, lease_routes, blob_routes, job_routes, detail_routes,
-        page_routes,
+        info_routes, auth_routes, live_routes, evidence_routes, node_routes, lease_routes, blob_routes, job_routes,
+        detail_routes, page_routes,
     ):  # fmt: skip
         app.include_router(module.router)
     return app

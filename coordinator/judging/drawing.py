@@ -118,7 +118,8 @@ def _challenge(
         drawn = draw_frames(root, lease.id, lease.secret, tile, frames=again)
     else:
         cells = tile.cell_count()
-        wanted = probes(node.suspicion, cells=cells, floor=settings.probes, grounds=kinds)
+        floor = int(((held.job.cost or {}).get("plan") or {}).get("probes", settings.probes))
+        wanted = probes(node.suspicion, cells=cells, floor=floor, grounds=kinds)
         drawn = draw_cells(root, lease.id, lease.secret, cells=cells, probes=wanted)
     set_lease(session, lease, cells=drawn, evidence=evidence or None)
     ask(session, settings, Held(lease, held.work, held.job), drawn, AuditPurpose.FIRST, [], db.now())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -18,6 +19,7 @@ from jobs.client.orders import signed_order
 from jobs.client.transfers import Delivered, Progress
 from jobs.client.transport import Transport
 from jobs.errors import BadInput, JobFailed, Refused, Unavailable
+from jobs.evidence import Evidence
 from jobs.manifest import Manifest
 from jobs.pricing import display_kiln
 from jobs.spec import InferSpec, RenderSpec
@@ -150,6 +152,14 @@ class Client:
         """What is needed to prove the job again: contract, manifest, receipts."""
         bundle: dict[str, Any] = self._transport.read(dict[str, Any], "GET", f"/v1/jobs/{job}/bundle")
         return bundle
+
+    def evidence(self, job: str, tile: int, *, attempt: int | None = None, cell: int | None = None) -> Evidence:
+        """One cell of a judged tile with all that binds it: of the latest refused attempt (else the one that was
+        taken), and the cell that differed the most, unless they are named."""
+        wanted = {name: value for name, value in (("attempt", attempt), ("cell", cell)) if value is not None}
+        path = f"/v1/jobs/{job}/tiles/{tile}/evidence?{urlencode(wanted)}"
+        found: Evidence = self._transport.read(Evidence, "GET", path)
+        return found
 
     def wait_quote(
         self, job: str, *, timeout: float | None = None, on_change: Callable[[JobView], None] = lambda _: None

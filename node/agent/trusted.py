@@ -34,7 +34,7 @@ __all__ = ["TrustedWork"]
 
 log = logging.getLogger("kilnet.node")
 
-_COSTS = ("load_seconds", "sync_seconds", "per_pixel_sample_seconds", "cell_seconds", "item_seconds")
+_COSTS = ("load_seconds", "sync_seconds", "per_pixel_sample_seconds", "cell_seconds", "item_seconds", "content")
 _FACTS = ("call_seconds", "frame_seconds")
 _MAX_FILE = 64 << 30
 

@@ -51,6 +51,7 @@ def reference(session: Session, request: dict[str, Any]) -> dict[str, Any]:
     preview = out.with_suffix(".png")
     _preview(scene, picture, preview)
     low_seconds = time.perf_counter() - started
+    content = _content(picture)
     work.step(0.6, 0.4)
     cost = _full(session, scene, contract, int(request["frame"]))
     session.unplace()
@@ -67,9 +68,17 @@ def reference(session: Session, request: dict[str, Any]) -> dict[str, Any]:
         "low_seconds": round(low_seconds, 4),
         "load_seconds": round(load + once, 4),
         "per_pixel_sample_seconds": per_sample,
+        "content": round(content, 4),
         "frame_seconds": round(predicted, 4),
         "peak_rss": peak_rss(),
     } | cost
+
+
+def _content(picture: Array) -> float:
+    """Share of the pixels of a picture (4, H, W) that are not its most frequent value: an empty background is one
+    value, and whoever leaves the rest out is wrong there alone."""
+    _, counts = np.unique(picture.reshape(4, -1).T.astype("<f4", order="C").view("V16"), return_counts=True)
+    return 1 - (float(counts.max()) if counts.max() > 1 else 0.0) / counts.sum()
 
 
 def _scaled(contract: dict[str, Any], width: int, height: int) -> Rect:

@@ -1,0 +1,1 @@
+"""`kilnet dispute`: the evidence about one tile in one file, and checking it without trusting whoever made it."""
