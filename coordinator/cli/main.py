@@ -8,8 +8,9 @@ from typing import NoReturn
 
 import typer
 
-from coordinator.cli import jobs_commands, keys_commands, pipeline, plugins, submit_commands
+from coordinator.cli import economics, jobs_commands, keys_commands, pipeline, plugins, submit_commands
 from coordinator.cli.audit import command as audit_command
+from coordinator.cli.dispute import command as dispute_command
 from coordinator.cli.endings import Ending, ending_of
 from coordinator.stack import cli as stack_cli
 
@@ -39,6 +40,8 @@ submit_commands.register(app)
 jobs_commands.register(app)
 keys_commands.register(app)
 audit_command.register(app)
+dispute_command.register(app)
+economics.register(app)
 pipeline.register(app)
 plugins.register(app)
 
