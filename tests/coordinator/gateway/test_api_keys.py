@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -127,3 +130,27 @@ def test_the_page_signs_in_with_a_cookie(served: Served) -> None:
         assert page.post("/v1/auth/page", json={}).status_code == 422
     with world.db.read() as session:
         assert all(len(row.token_hash) == 64 for row in session.scalars(select(SignInSession)))
+
+
+def _kilnet(served: Served, *arguments: str) -> subprocess.CompletedProcess[str]:
+    access = ["--gateway", served.url, "--key", "0x" + served.world.owner.key.hex()]
+    command = [sys.executable, "-m", "coordinator.cli", *arguments, *access]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_commands(served: Served) -> None:
+    """Created, listed with its limit, revoked; a link to the page; and one clear line for what cannot be."""
+    made = json.loads(_kilnet(served, "keys", "create", "ci", "--spend-limit", "2.5", "--json").stdout)
+    assert made["key"].startswith("kilnet_") and made["info"]["spend_limit"] == str(5 * UNIT // 2)
+    assert "2.500000" in _kilnet(served, "keys", "list").stdout
+    assert "is revoked" in _kilnet(served, "keys", "revoke", made["info"]["id"]).stdout
+    assert f"{served.url}/sign-in#" in _kilnet(served, "page").stdout
+    for arguments, said in (
+        (("keys", "create", "x", "--spend-limit", "-1"), "write an amount of KILN"),
+        (("keys", "create", "x", "--spend-limit", "lots"), "write an amount of KILN"),
+        (("keys", "create", ""), "1 to 100 characters"),
+        (("keys", "revoke", "../x"), "kilnet keys list"),
+        (("keys", "revoke", "k000000000000"), "you have no key"),
+    ):
+        failed = _kilnet(served, *arguments)
+        assert failed.returncode != 0 and said in failed.stderr and failed.stderr.count("\n") == 1, failed.stderr
