@@ -177,7 +177,7 @@ def compare_cells(
         return Comparison(Verdict.ESCALATE, reason, evidence)
     if isinstance(contract, RenderContract):
         return _tolerant_render(contract, claimed, rows, evidence, limits)
-    return _tolerant_infer(rows, evidence, limits)
+    return _tolerant_infer(rows, evidence, _of_model(contract, limits))
 
 
 def _tolerant_render(
@@ -192,6 +192,15 @@ def _tolerant_render(
     evidence["share"] = share
     said = f"{share:.2%} of {pixels} challenged pixels are off by more than {limits.pixel_difference:g}"
     return _between(said, share, limits.accept, limits.reject, evidence)
+
+
+def _of_model(contract: InferContract, limits: Limits) -> Limits:
+    """The pair's limits, made narrower where cheats on this very model lie closer (its calibration at admission)."""
+    own = contract.extra.get("calibration")
+    if not isinstance(own, dict):
+        return limits
+    reject = min(limits.reject, float(own["reject"]))
+    return limits.model_copy(update={"reject": reject, "accept": min(limits.accept, reject)})
 
 
 def _tolerant_infer(rows: list[dict[str, Any]], evidence: dict[str, Any], limits: Limits) -> Comparison:

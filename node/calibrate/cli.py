@@ -75,7 +75,8 @@ def calibrate(
         made = _render if kind == "render" else _infer
         found = made(sides, work, scenes or [], models or [], chosen, shots, honest, items)
         calibration = _document(kind, sides, found, work)
-        path = out / f"{kind}-{_slug(sides[1].how)}.json"
+        second = sides[1]
+        path = out / f"{kind}-{_slug(calibration.classes[1].version if second.python else second.how)}.json"
         path.write_text(calibration.model_dump_json(indent=1) + "\n", encoding="utf-8")
         written[kind] = {"file": str(path), "gap": found.gap, "limits": found.limits, "refused": found.refused}
         _say(f"{path}: " + (found.refused or f"gap {found.gap}, limits {found.limits}"))
@@ -102,11 +103,11 @@ def _document(kind: str, sides: tuple[Side, Side], found: RenderPair | InferPair
     hardware = probe()
     seen = []
     for side, key in zip(sides, ("a", "b"), strict=True):
-        name = class_of(side, _RUNTIMES[kind], work)
+        name, version = class_of(side, _RUNTIMES[kind], work)
         repeated, differently = found.repeats[key]
         seen.append(
             ClassSeen(
-                numerics_class=name, version=name.split("/")[0].rpartition("-")[2], how=side.how,
+                numerics_class=name, version=version, how=side.how,
                 repeated=repeated, repeated_differently=differently,
             )
         )  # fmt: skip

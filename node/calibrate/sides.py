@@ -94,10 +94,17 @@ class _Replaced(Unsandboxed):
         return super().start(replace(spec, argv=argv), stdin=stdin, stdout=stdout, stderr=stderr)
 
 
-def class_of(side: Side, runtime: str, scratch: Path) -> str:
-    """The numerics class that the canary measures on this side; RUNTIME/unmeasured/REASON where it does not run."""
-    with side.pool(scratch / f"canary-{side.name}") as pool:
+def class_of(side: Side, runtime: str, scratch: Path) -> tuple[str, str]:
+    """(numerics class, version) of the runtime on this side. The class is what the canary measures;
+    RUNTIME-VERSION/unmeasured/REASON where it does not run. Raises RunnerFailure where no runner starts."""
+    files = scratch / f"canary-{side.name}-{os.getpid()}"
+    with side.pool(scratch / f"runners-canary-{side.name}") as pool:
+        files.mkdir(parents=True, exist_ok=True)
         try:
-            return measure(runtime, pool, scratch / f"canary-files-{side.name}", bench=False).numerics_class
+            version = pool.get(runtime, "version", files).version
+            pool.discard("version")
+            return measure(runtime, pool, files, bench=False).numerics_class, version
         except CanaryFailed as error:
-            return f"{runtime}/unmeasured/{' '.join(str(error).split())[:120]}"
+            return f"{runtime}-{version}/unmeasured/{' '.join(str(error).split())[:120]}", version
+        finally:
+            shutil.rmtree(files, ignore_errors=True)

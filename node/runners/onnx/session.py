@@ -48,13 +48,16 @@ class Sessions:
             self._kept.popitem(last=False)
         return session
 
-    def make(self, model: str | bytes, *, folder: Path | None = None) -> ort.InferenceSession:
-        """A new session from a path, or from a model's bytes with its external data in `folder`.
+    def make(self, model: str | bytes, *, folder: Path | None = None, level: Any = None) -> ort.InferenceSession:
+        """A new session from a path, or from a model's bytes with its external data in `folder`; at another `level` of
+        optimisation than the contract's only to see what that changes.
 
         Raises RequestError `model_failed` (the runtime refuses the model), `provider_unavailable` (the device does not
         run it, whether loudly or by silently handing it to the CPU), `out_of_memory`.
         """
         options = self._options()
+        if level is not None:
+            options.graph_optimization_level = level
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
         providers = [(self.provider, self._provider_options())]
