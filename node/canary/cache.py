@@ -52,7 +52,9 @@ def measured_classes(
     with _only_one(folder / "lock"):
         if not again:
             with suppress(OSError, ValueError, TypeError):
-                return [Measured(**one) for one in json.loads(file.read_text(encoding="utf-8"))]
+                kept = [Measured(**one) for one in json.loads(file.read_text(encoding="utf-8"))]
+                if kept:
+                    return kept
         work = folder / f"files-{os.getpid()}"
         try:
             found = measure_all(runtime, pool, work)
