@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.adversarial.material import REPO, gather
 from tests.adversarial.pictures import draw
-from tests.adversarial.report import markdown, write_into
+from tests.adversarial.report import calibrations, markdown, write_into
 from tests.adversarial.table import build
 from verification.limits import ADVERSARIES, SHIPPED
 
@@ -36,7 +36,9 @@ def main() -> None:
     print(text)
     if not asked.no_write:
         (SHIPPED / ADVERSARIES).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        write_into(REPO / "docs" / "proof.md", text)
+        page = REPO / "docs" / "proof.md"
+        write_into(page, "adversaries", text)
+        write_into(page, "calibrations", calibrations(SHIPPED))
         draw(REPO / "docs" / "images")
 
 

@@ -33,6 +33,8 @@ __all__ = ["EMULATED", "Batch", "Material", "Picture", "gather"]
 REPO = Path(__file__).parents[2]
 WORK = REPO / "build" / "calibrate"
 AWKWARD = REPO / "build" / "adversaries" / "awkward"
+ITEMS = 8
+"""Of each model; as many as the shipped calibrations ran."""
 EMULATED = {"avx2": "qemu-x86_64 -cpu max", "no-avx2": "qemu-x86_64 -cpu max,-avx2"}
 """Numerics classes that this machine can have through an emulator."""
 _SLUGS = {"avx2": "qemu-x86-64-cpu-max", "no-avx2": "qemu-x86-64-cpu-max-avx2"}
@@ -107,7 +109,7 @@ def gather(
             name: Workbench(side, pools[name], WORK / "models", WORK / "results") for name, side in classes.items()
         }  # type: ignore[arg-type]
         first, second = (Workbench(Side.of("a"), pool, WORK / "models", WORK / "results") for pool in (own, audit))
-        for case in find_models([], 16, only=models):
+        for case in find_models([], ITEMS, only=models):
             contract = first.contract(case)
             mine, theirs = first.results(case, contract), second.results(case, contract, one_by_one=True)
             batch = Batch(case.name, contract, mine, theirs)

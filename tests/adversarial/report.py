@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-__all__ = ["markdown", "write_into"]
+from verification.calibration import Calibration
 
-BEGIN, END = "<!-- adversaries: written by `make adversaries` -->", "<!-- adversaries: end -->"
+__all__ = ["calibrations", "markdown", "write_into"]
+
+_MARKS = ("<!-- {}: written by `make adversaries` -->", "<!-- {}: end -->")
 _NAMES = {"phash": "pHash", "dhash": "dHash", "ssim": "SSIM", "redundancy": "two nodes"}
 
 
@@ -102,11 +104,40 @@ def markdown(found: dict[str, Any]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def write_into(page: Path, text: str) -> None:
-    """Replace what lies between the marks. Raises ValueError where they are not there."""
-    old = page.read_text(encoding="utf-8")
-    before, mark, rest = old.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        raise ValueError(f"{page.name} lacks the marks {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+def calibrations(folder: Path) -> str:
+    """The shipped calibrations as a table."""
+    lines = [
+        "| | classes | computed | honest, largest | closest cheat on every cell | gap | accept, refuse |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted(folder.glob("*-*.json")):
+        found = Calibration.model_validate_json(path.read_text(encoding="utf-8"))
+        a, b = found.classes
+        n, measure = found.n, "share_of_pixels_off" if found.kind == "render" else "fingerprint"
+        if found.kind == "render":
+            computed = f"{n['pictures']} pictures, {n['honest_draws']:,} honest and {n['cheat_draws']:,} cheating draws"
+            shown = "{:.2%}"
+        else:
+            computed, shown = f"{n['models']} models, {n['items']} items", "{:.1e}"
+        largest = found.honest[measure]["max"]
+        closest = found.gap * max(largest, 1 / 512 if found.kind == "render" else 1e-7) if found.gap else 0.0
+        limits = (
+            ", ".join(shown.format(v) for v in (found.limits[0].accept, found.limits[0].reject))
+            if found.limits
+            else found.refused or "the class has no canary"
+        )
+        lines.append(
+            f"| {found.kind} | {a.version}, {a.how} / {b.version}, {b.how} | {computed}; computed again alone: {a.repeated + b.repeated},"
+            f" {a.repeated_differently + b.repeated_differently} differing | {shown.format(largest)} | {shown.format(closest)} | {found.gap:g} | {limits} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write_into(page: Path, name: str, text: str) -> None:
+    """Replace what lies between the marks of this name. Raises ValueError where they are not there."""
+    begin, end = (mark.format(name) for mark in _MARKS)
+    before, first, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, last, after = rest.partition(end)
+    if not first or not last:
+        raise ValueError(f"{page.name} lacks the marks {begin} and {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")

@@ -27,7 +27,7 @@ FIRST = 24
 """Cells of a new node's tile (verification.policy: three times the floor)."""
 WITHIN = 20
 _ITEMS = 64
-"""Items of an inference tile: the 16 of the batch four times over."""
+"""Items of an inference tile: those of the batch eight times over."""
 
 Claim = Callable[[np.random.Generator], Planes]
 
