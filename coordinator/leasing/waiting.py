@@ -23,7 +23,7 @@ def waiting_for(session: Session, job: Job, now: float) -> str | None:
     if session.scalar(live):
         return None
     waiting = session.execute(
-        select(Work.kind, Work.runtime, Work.numerics_class, Work.excluded)
+        select(Work.kind, Work.runtime, Work.numerics_class, Work.excluded, Work.for_node)
         .where(Work.job_id == job.id, Work.state == str(WorkState.PENDING))
         .order_by(Work.priority.desc(), Work.id)
         .limit(1)
@@ -31,6 +31,9 @@ def waiting_for(session: Session, job: Job, now: float) -> str | None:
     if waiting is None:
         return None
     workers = online_workers(session, now)
+    if waiting.for_node is not None:
+        there = any(worker.address == waiting.for_node for worker in workers)
+        return None if there else f"an independent auditor of the numerics class {waiting.numerics_class}"
     if waiting.kind != WorkKind.TILE:
         fit = [w for w in workers if w.trusted and w.classes_for(waiting.runtime, waiting.numerics_class)]
         return None if fit else f"one of the coordinator's own workers that has {waiting.runtime}"
