@@ -9,22 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from eth_account import Account as Key
-from sqlalchemy import update
 
-from contracts.client import ChainClient
-from contracts.deploy import KILN, DeployParams, deploy
-from contracts.embedded import EmbeddedChain
 from contracts.errors import ToolMissing
-from contracts.typed_data import sign_permit
-from coordinator.settlement import close_epoch, domain, open_escrow, settle
-from coordinator.states import change_job
-from coordinator.store.models import Job
-from jobs.states import JobState
-from jobs.typed_data import order_message, sign
-from jobs.wire import AcceptJob, PermitSignature
-from tests.coordinator.gateway.conftest import Served, running_broker, serving
-from tests.coordinator.world import World
+from contracts.toolchain import find_anvil
+from tests.coordinator.gateway.conftest import Served
+from tests.web.chained import chained, through
 from tests.web.fair import Fair, Frame
 
 if TYPE_CHECKING:
@@ -36,67 +25,14 @@ pytestmark = pytest.mark.chain
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str]]:
     """A gateway with a chain of its own, and a job of five tiles that went all the way there."""
-    folder = tmp_path_factory.mktemp("proof")
     try:
-        chain = EmbeddedChain(folder / "chain.json")
+        find_anvil()
     except ToolMissing as error:
         pytest.skip(str(error))
-    with chain, running_broker() as broker:
-
-        def prepare(world: World) -> None:
-            keys, files = chain.keys, world.settings.chain
-            addresses = deploy(
-                chain.url, keys.deployer.key, keys.coordinator.address, keys.treasury.address,
-                keys.coordinator.address, DeployParams(grace=3600, faucet=keys.faucet.address),
-            )  # fmt: skip
-            addresses.save(files.addresses_file)
-            files.coordinator_key_file.write_text("0x" + bytes(keys.coordinator.key).hex())
-            public = files.model_copy(update={"rpc_url": chain.url, "public_rpc_url": chain.url})
-            world.settings = world.settings.model_copy(update={"chain": public})
-            world.domain = domain(world.settings)
-            ChainClient(chain.url, addresses, keys.faucet.key).transfer(world.owner.address, 100 * KILN)
-
-        with serving(f"sqlite:///{folder / 'kilnet.sqlite'}", folder, broker, prepare=prepare) as served:
-            yield served, _through(served)
-
-
-def _through(served: Served) -> str:
-    """Ordered, escrowed, rendered, proven, settled, paid."""
-    world, frame = served.world, Frame(80, 16, 2)
-    fair = Fair(world)
-    fair.enlist(3)
-    job = fair.render("settled", frame, (5, 1), state="opening")
-    with world.db.read() as session:
-        cap = session.get_one(Job, job).cap or 0
-    chain = ChainClient(
-        world.settings.chain.rpc_url, _addresses(world), world.settings.chain.coordinator_key_file.read_text().strip()
-    )
-    deadline = chain.time() + 3600
-    owner = Key.from_key(world.owner.key)
-    message = order_message(world.domain, job=job, client=owner.address, cap=cap, deadline=deadline)
-    permit = sign_permit(owner, value=cap, nonce=0, deadline=deadline, addresses=_addresses(world))
-    signature = "0x" + (permit.r.rjust(32, b"\0") + permit.s.rjust(32, b"\0") + bytes([permit.v])).hex()
-    order = AcceptJob(
-        cap=cap, deadline=deadline, order_signature=sign(message, world.owner.key),
-        permit=PermitSignature(value=cap, nonce=0, deadline=deadline, signature=signature),
-    )  # fmt: skip
-    with world.db.begin() as session:
-        session.execute(
-            update(Job).where(Job.id == job).values(order=order.model_dump(mode="json"), owner=owner.address)
-        )
-    open_escrow(world.db, world.settings, job)
-    fair.pass_tiles(frame, 5)
-    with world.db.begin() as session:
-        change_job(session, session.get_one(Job, job), JobState.SETTLING, outcome="done")
-    settle(world.db, world.settings, job)
-    assert close_epoch(world.db, world.settings) == 1
-    return job
-
-
-def _addresses(world: World) -> Any:
-    from contracts.addresses import Addresses
-
-    return Addresses.load(world.settings.chain.addresses_file)
+    with chained(tmp_path_factory.mktemp("proof")) as served:
+        fair = Fair(served.world)
+        fair.enlist(3)
+        yield served, through(served.world, fair, "settled", Frame(80, 16, 2), (5, 1))
 
 
 def _receipts(served: Served, job: str) -> list[dict[str, Any]]:
@@ -128,7 +64,7 @@ def test_a_receipt_is_proven_without_an_account(page: Page, settled: tuple[Serve
     assert page.locator(".path li").last.get_by_role("button").last.get_attribute("title") == root
     # The whole list, one after the other; and a bundle.
     _drop(page, served, receipts, tmp_path)
-    page.get_by_label("Receipt", exact=True).select_option("4")
+    page.locator("main select").select_option("4")
     page.get_by_text("tile 4").first.wait_for()
     page.get_by_role("heading", name="Proven").wait_for()
     with served.client(served.world.owner) as signed_in:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -24,12 +25,13 @@ from tests.web.fair import Fair, Frame
 
 
 @pytest.fixture
-def fair(tmp_path: Path) -> Fair:
+def fair(tmp_path: Path) -> Iterator[Fair]:
     db = Database(f"sqlite:///{tmp_path / 'kilnet.sqlite'}")
     db.migrate()
     fair = Fair(World(db, tmp_path))
     fair.enlist(3)
-    return fair
+    yield fair
+    db.close()
 
 
 def _contract(fair: Fair, job: str) -> RenderContract:

@@ -112,7 +112,7 @@ def test_nodes_and_ledger(page: Page, town: Town) -> None:
     page.get_by_role("heading", name="Top operators").wait_for()
     stats = page.locator(".stats").first.inner_text()
     assert "2.28 KILN" in stats and "2.16 KILN" in stats and "0.12 KILN" in stats, stats  # burned, minted, fee
-    assert page.locator(".chart canvas").count() == 1
+    page.locator(".chart canvas").wait_for()
     town.sign_in(page)
     page.get_by_role("link", name="Nodes").click()
     page.get_by_role("heading", name="Your nodes").wait_for()

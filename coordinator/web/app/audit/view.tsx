@@ -123,7 +123,7 @@ export function Audit() {
       <div aria-live="polite">{busy.value ? <p>Proving …</p> : proof.value && <Result proof={proof.value} />}</div>
       {!proof.value && !problem.value && !busy.value && (
         <Notice title="Where receipts are">
-          Each tile that passed has one: open it on the page of its job, or save <code>/v1/jobs/JOB/bundle</code>. To redo the pixels
+          Each tile that passed has one: open it on the page of its job, or save the job's bundle there. To redo the pixels
           themselves on your own machine, run <code>kilnet audit JOB</code>.
         </Notice>
       )}

@@ -62,6 +62,14 @@ export function Money({ job, facts }: { job: JobView; facts: JobFacts | null }) 
               </dd>
             </div>
           )}
+          <div>
+            <dt>Receipts</dt>
+            <dd>
+              <a href={`/v1/jobs/${job.id}/bundle`} download={`${job.id}-bundle.json`}>
+                save the bundle
+              </a>
+            </dd>
+          </div>
           {settled.epoch !== null && (
             <div>
               <dt>Rewards</dt>
