@@ -13,12 +13,18 @@ __all__ = ["Addresses"]
 
 @dataclass(frozen=True)
 class Addresses:
-    """Checksummed addresses of one deployment and the chain they belong to."""
+    """Checksummed addresses of one deployment and the chain they belong to.
+
+    Token, escrow and distributor are enough to follow a job; the others are empty where nobody told them.
+    """
 
     chain_id: int
     token: str
     escrow: str
     distributor: str
+    registry: str = ""
+    disputes: str = ""
+    oracle: str = ""
     deploy_block: int = 0
     """The block to begin looking for events at."""
 

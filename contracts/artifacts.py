@@ -5,7 +5,10 @@ import json
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["abi", "bytecode", "errors_abi", "vectors"]
+__all__ = ["CONTRACTS", "abi", "bytecode", "errors_abi", "vectors"]
+
+CONTRACTS = ("KilnToken", "NodeRegistry", "JobEscrow", "Disputes", "RewardDistributor", "PriceOracle")
+"""Everything that is deployed, in that order."""
 
 
 @functools.cache
@@ -15,7 +18,7 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def abi(contract: str) -> list[dict[str, Any]]:
-    """The ABI of ``KilnToken``, ``JobEscrow`` or ``RewardDistributor``."""
+    """The ABI of one of ``CONTRACTS``."""
     loaded: list[dict[str, Any]] = _load(contract)["abi"]
     return loaded
 
@@ -29,7 +32,7 @@ def errors_abi() -> list[dict[str, Any]]:
     """The custom errors of all contracts: one may revert with another's, as an escrow with the token's."""
     entries = {
         json.dumps(entry, sort_keys=True): entry
-        for contract in ("KilnToken", "JobEscrow", "RewardDistributor")
+        for contract in CONTRACTS
         for entry in abi(contract)
         if entry["type"] == "error"
     }

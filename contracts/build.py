@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from contracts.artifacts import CONTRACTS
 from contracts.errors import ChainError, ToolMissing
 from contracts.toolchain import PACKAGE, find_forge, find_node
 
-__all__ = ["ARTIFACTS", "CONTRACTS", "BuildFailed", "build", "run_forge", "write"]
+__all__ = ["ARTIFACTS", "BuildFailed", "build", "run_forge", "write"]
 
 ARTIFACTS = PACKAGE / "artifacts"
-CONTRACTS = ("KilnToken", "JobEscrow", "RewardDistributor")
 VECTORS = "vectors.json"
 
 

@@ -9,13 +9,9 @@ NonceUsed; BadSigningKey; TransactionPending.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from web3.contract import Contract
-
-from contracts.addresses import Addresses
+from contracts.disputes import DisputeActions
 from contracts.errors import ChainError, Reverted
-from contracts.keys import account_from_key
 from contracts.reader import (
     ChainReader,
     EscrowState,
@@ -25,7 +21,8 @@ from contracts.reader import (
     SettlementAmounts,
 )
 from contracts.reverts import translated
-from contracts.transactions import PreparedTx, TxResult, TxSender
+from contracts.stakes import StakeActions
+from contracts.transactions import PreparedTx, TxResult
 from contracts.typed_data import JobOrder, Permit
 
 __all__ = [
@@ -50,42 +47,8 @@ class RewardClaim:
     proof: tuple[bytes, ...]
 
 
-class ChainClient(ChainReader):
-    """One account at one deployment.
-
-    Args:
-        rpc_url: http or https address of an EVM RPC.
-        addresses: the deployment.
-        private_key: 32 bytes or hex of the account that sends; None to look only.
-        timeout: seconds per request.
-    """
-
-    def __init__(
-        self, rpc_url: str, addresses: Addresses, private_key: str | bytes | None = None, *, timeout: float = 20.0
-    ) -> None:
-        super().__init__(rpc_url, addresses, timeout=timeout)
-        account = None if private_key is None else account_from_key(private_key)
-        self.transactions = TxSender(self.web3, rpc_url, addresses.chain_id, account)
-
-    # Sending
-
-    def next_nonce(self) -> int:
-        """The sender's next free nonce; to prepare several in a row, count on from it."""
-        return self.transactions.next_nonce()
-
-    def send(self, raw: bytes) -> str:
-        """Sends a prepared transaction's bytes, again if need be; returns the hash."""
-        return self.transactions.send(raw)
-
-    def receipt(self, tx_hash: str) -> TxResult | None:
-        """What became of a transaction; None while it is not mined."""
-        return self.transactions.receipt(tx_hash)
-
-    def wait(self, tx_hash: str, timeout: float = 60.0) -> TxResult:
-        """Waits until a transaction is mined; ``checked()`` of the result raises if the contract refused."""
-        return self.transactions.wait(tx_hash, timeout)
-
-    # Jobs
+class ChainClient(StakeActions, DisputeActions, ChainReader):
+    """One account at one deployment: reading, and all that can be sent."""
 
     def prepare_open_for(
         self, order: JobOrder, signature: bytes, permit: Permit | None = None, **options: int
@@ -119,6 +82,14 @@ class ChainClient(ChainReader):
     def open(self, job: bytes, cap: int, deadline: int) -> TxResult:
         """Opens an escrow of this account's own money; needs ``approve`` first."""
         return self._run(self.prepare_open(job, cap, deadline))
+
+    def prepare_award(self, job: bytes, operators: Sequence[str], stake: int, **options: int) -> PreparedTx:
+        """Gives an open job to operators and locks ``stake`` of each until it is final (the coordinator's)."""
+        return self._prepare(self._escrow, "award", (job, list(operators), stake), options)
+
+    def award(self, job: bytes, operators: Sequence[str], stake: int) -> TxResult:
+        """Gives an open job to operators and locks ``stake`` of each until it is final (the coordinator's)."""
+        return self._run(self.prepare_award(job, operators, stake))
 
     def prepare_propose(
         self, job: bytes, price: int, receipt_root: bytes, receipt_count: int, **options: int
@@ -232,15 +203,6 @@ class ChainClient(ChainReader):
     def approve(self, amount: int, spender: str | None = None) -> TxResult:
         """Allows ``spender`` (the escrow by default) to take KILN of this account."""
         return self._run(self.prepare_approve(amount, spender))
-
-    def _prepare(
-        self, contract: Contract, name: str, arguments: tuple[Any, ...], options: dict[str, int]
-    ) -> PreparedTx:
-        data = contract.encode_abi(name, list(arguments))
-        return self.transactions.prepare(name, contract.address, data, **options)
-
-    def _run(self, prepared: PreparedTx) -> TxResult:
-        return self.transactions.run(prepared)
 
     def _try_permit(self, owner: str, permit: Permit) -> None:
         """Raises the token's own reason for refusing a permit, which the escrow does not pass on."""

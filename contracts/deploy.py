@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eth_typing import HexAddress, HexStr
 from hexbytes import HexBytes
 from web3 import Web3
 from web3.contract import Contract
+from web3.types import Nonce
+from web3.utils import get_create_address
 
 from contracts.addresses import Addresses
 from contracts.artifacts import abi, bytecode
@@ -17,6 +20,7 @@ from contracts.transactions import TxSender, connect
 
 __all__ = ["KILN", "Addresses", "DeployParams", "deploy"]
 
+ZERO = "0x" + "00" * 20
 KILN = 10**18
 """One KILN in its smallest unit."""
 
@@ -34,6 +38,32 @@ class DeployParams:
     """After a deadline, for the coordinator to propose; then anybody refunds."""
     veto_window: int = 0
     """Between posting a reward root and claims on it. 0 is for local chains."""
+    unbonding_period: int = 14 * 24 * 3600
+    """Between unbonding and withdrawing stake; longer than ``challenge_window + ruling_period``."""
+    finder_bps: int = 2_000
+    """What a finder is given of what is slashed, in 1/10000; at most 5000."""
+    bond: int = 100 * KILN
+    """What a challenge costs until it is decided."""
+    ruling_period: int = 3 * 24 * 3600
+    """What auditors have to decide a challenge."""
+    equivocation_bps: int = 5_000
+    """What equivocation costs, in 1/10000 of all that is staked with the operator."""
+    max_ruling_bps: int = 5_000
+    """Most that a ruling slashes, in 1/10000."""
+    auditors: tuple[str, ...] = ()
+    """The first panel; the guardian alone if there is none."""
+    threshold: int = 1
+    """How many of them must sign."""
+    price: int = KILN // 10
+    """USD per KILN with 18 decimals."""
+    price_bounds: tuple[int, int] = (KILN // 1_000, 1_000 * KILN)
+    """The lowest and the highest price that can be reported."""
+    price_max_change_bps: int = 2_000
+    """Most that one report moves the price, in 1/10000."""
+    price_min_interval: int = 300
+    """Between two reports."""
+    price_max_age: int = 0
+    """From when a price is refused; 0 fixes it for ever, for local chains."""
     guardian: str | None = None
     """Who may veto and pause; the deployer if None."""
     faucet: str | None = None
@@ -51,15 +81,15 @@ def deploy(
     *,
     addresses_file: Path | None = None,
 ) -> Addresses:
-    """Deploys token, escrow and distributor, grants the roles and returns (and keeps) the addresses.
+    """Deploys all of ``artifacts.CONTRACTS``, grants the roles and returns (and keeps) the addresses.
 
     If the addresses on file have code at that chain, they are reused and only missing roles are granted. The
-    deployer stays admin of all three: on a public chain hand that to a timelock.
+    deployer stays admin of all that has one (the registry has none): on a public chain hand that to a timelock.
 
     Args:
         rpc: address of the chain's RPC.
         deployer_key: pays, and becomes admin.
-        coordinator: opens, proposes, cancels, posts roots.
+        coordinator: opens, awards, proposes, cancels, posts roots, reports prices.
         treasury: receives fees, for ever.
         signer: signs receipts.
         params: the terms.
@@ -106,20 +136,47 @@ class _Deployment:
         if addresses.chain_id != chain_id:
             return None
         with translated(self.url):
-            present = all(
-                self.web3.eth.get_code(Web3.to_checksum_address(one))
-                for one in (addresses.token, addresses.escrow, addresses.distributor)
-            )
+            present = all(self.web3.eth.get_code(Web3.to_checksum_address(one)) for one in self._everything(addresses))
         return addresses if present else None
+
+    @staticmethod
+    def _everything(addresses: Addresses) -> tuple[str, ...]:
+        """All addresses; those that an older deployment does not have as zero, where no code is."""
+        all_ = (
+            addresses.token, addresses.registry, addresses.escrow, addresses.disputes, addresses.distributor,
+            addresses.oracle,
+        )  # fmt: skip
+        return tuple(one or ZERO for one in all_)
 
     def create(self, params: DeployParams, treasury: str, chain_id: int) -> Addresses:
         with translated(self.url):
             block = int(self.web3.eth.block_number)
         token = self._create("KilnToken", params.supply_cap, self.deployer)
+        # Registry, escrow, disputes and distributor know each other for ever, so their addresses are computed first.
+        nonce = self.sender.next_nonce()
+        registry, escrow, disputes, distributor = (
+            get_create_address(HexAddress(HexStr(self.deployer)), Nonce(nonce + offset)) for offset in range(4)
+        )
+        self._create_at(
+            registry, "NodeRegistry", token, params.unbonding_period, params.finder_bps, escrow, disputes, distributor
+        )
         times = (params.challenge_window, params.grace)
-        escrow = self._create("JobEscrow", token, treasury, self.deployer, params.fee_bps, *times)
-        distributor = self._create("RewardDistributor", token, escrow, self.deployer, params.veto_window)
-        return Addresses(chain_id, token, escrow, distributor, block)
+        terms = (token, treasury, self.deployer, params.fee_bps, *times, registry, disputes)
+        self._create_at(escrow, "JobEscrow", *terms)
+        self._create_at(
+            disputes,
+            "Disputes",
+            escrow,
+            registry,
+            self.deployer,
+            list(params.auditors or (params.guardian or self.deployer,)),
+            params.threshold,
+            (params.bond, params.ruling_period, params.equivocation_bps, params.max_ruling_bps),
+        )
+        self._create_at(distributor, "RewardDistributor", token, escrow, registry, self.deployer, params.veto_window)
+        limits = (params.price_max_change_bps, params.price_min_interval, params.price_max_age)
+        oracle = self._create("PriceOracle", self.deployer, params.price, (*params.price_bounds, *limits))
+        return Addresses(chain_id, token, escrow, distributor, registry, disputes, oracle, block)
 
     def wire(self, addresses: Addresses, params: DeployParams, coordinator: str, signer: str) -> None:
         guardian = params.guardian or self.deployer
@@ -131,6 +188,7 @@ class _Deployment:
         self._grant(escrow, "PAUSER_ROLE", guardian)
         self._grant(distributor, "COORDINATOR_ROLE", coordinator)
         self._grant(distributor, "GUARDIAN_ROLE", guardian)
+        self._grant(self._at("PriceOracle", addresses.oracle), "REPORTER_ROLE", coordinator)
         if params.faucet is not None and self._read(token, "totalSupply") == 0:
             self._grant(token, "MINTER_ROLE", self.deployer)
             self._send(token, "mint", params.faucet, params.genesis_supply)
@@ -143,6 +201,14 @@ class _Deployment:
         role = self._read(contract, role_name)
         if not self._read(contract, "hasRole", role, account):
             self._send(contract, "grantRole", role, account)
+
+    def _create_at(self, expected: str, name: str, *arguments: Any) -> None:
+        created = self._create(name, *arguments)
+        if created != expected:
+            raise ChainError(
+                f"{name} came to {created} instead of {expected}, where the other contracts look for it: another "
+                "transaction of the deployer came between; deploy again"
+            )
 
     def _create(self, name: str, *arguments: Any) -> str:
         factory = self.web3.eth.contract(abi=abi(name), bytecode=HexBytes(bytecode(name)))

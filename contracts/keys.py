@@ -33,6 +33,8 @@ class LocalKeys:
     """Holds the genesis supply and hands it out."""
     guardian: LocalAccount
     """May veto reward roots."""
+    auditor: LocalAccount
+    """The one auditor of a local chain; sends nothing."""
     phrase: str
 
     @classmethod
@@ -44,14 +46,14 @@ class LocalKeys:
         phrase = _phrase(path)
         Account.enable_unaudited_hdwallet_features()
         try:
-            derived = [Account.from_mnemonic(phrase, account_path=_PATH.format(index)) for index in range(6)]
+            derived = [Account.from_mnemonic(phrase, account_path=_PATH.format(index)) for index in range(7)]
         except (ValueError, ValidationError):
             # The text must not reach a log: it may be a phrase with one wrong word. Hence no chained exception.
             raise BadSigningKey(
                 f"{path} does not hold a valid phrase: restore it, or remove it and the chain"
             ) from None
-        deployer, coordinator, signer, treasury, faucet, guardian = derived
-        return cls(deployer, coordinator, signer, treasury, faucet, guardian, phrase)
+        deployer, coordinator, signer, treasury, faucet, guardian, auditor = derived
+        return cls(deployer, coordinator, signer, treasury, faucet, guardian, auditor, phrase)
 
     def account(self, index: int) -> LocalAccount:
         """A further account of the same phrase, for clients and nodes of a demonstration; ``index`` from 0."""

@@ -12,13 +12,10 @@ from typing import Any
 from eth_abi.abi import decode
 from hexbytes import HexBytes
 from web3 import Web3
-from web3.contract import Contract
 
-from contracts.addresses import Addresses
-from contracts.artifacts import abi
-from contracts.errors import NotDeployed, WrongChain
+from contracts.disputes import DisputeViews, Sibling, receipt_tuple
 from contracts.reverts import translated
-from contracts.transactions import connect
+from contracts.stakes import StakeViews
 from contracts.typed_data import Receipt
 
 __all__ = ["ChainReader", "EscrowState", "EscrowTerms", "JobState", "RewardEpoch", "SettlementAmounts"]
@@ -35,9 +32,11 @@ class JobState(IntEnum):
     """The cap is locked."""
     PROPOSED = 2
     """A price was proposed; after the challenge window anybody can finalize."""
-    FINALIZED = 3
+    DISPUTED = 3
+    """The proposal was challenged and waits for the auditors."""
+    FINALIZED = 4
     """Paid. Final."""
-    REFUNDED = 4
+    REFUNDED = 5
     """Cancelled or refunded, all of the cap returned. Final."""
 
 
@@ -54,6 +53,8 @@ class EscrowState:
     receipt_count: int
     proposed_at: int
     """0 before a proposal."""
+    voided: int = 0
+    """How many proposals of the job were proven or ruled wrong."""
 
 
 @dataclass(frozen=True)
@@ -97,37 +98,8 @@ class RewardEpoch:
     active_at: int
 
 
-class ChainReader:
-    """A look at one deployment.
-
-    Args:
-        rpc_url: http or https address of an EVM RPC.
-        addresses: the deployment.
-        timeout: seconds per request.
-    """
-
-    def __init__(self, rpc_url: str, addresses: Addresses, *, timeout: float = 20.0) -> None:
-        self.url = rpc_url
-        self.addresses = addresses
-        self.web3 = connect(rpc_url, timeout)
-        self._token = self._contract("KilnToken", addresses.token)
-        self._escrow = self._contract("JobEscrow", addresses.escrow)
-        self._distributor = self._contract("RewardDistributor", addresses.distributor)
-
-    def check(self) -> None:
-        """Raises WrongChain or NotDeployed unless the RPC serves the deployment. Call it once before anything."""
-        with translated(self.url):
-            actual = int(self.web3.eth.chain_id)
-            if actual != self.addresses.chain_id:
-                raise WrongChain(self.url, self.addresses.chain_id, actual)
-            for contract in (self._token, self._escrow, self._distributor):
-                if not self.web3.eth.get_code(contract.address):
-                    raise NotDeployed(f"there is no contract at {contract.address} on chain {actual}: deploy again")
-
-    def time(self) -> int:
-        """The latest block's time."""
-        with translated(self.url):
-            return int(self.web3.eth.get_block("latest")["timestamp"])
+class ChainReader(StakeViews, DisputeViews):
+    """All that stands on chain, without a key."""
 
     def escrow(self, job: bytes) -> EscrowState:
         """What the escrow keeps of a job; state NONE for one that was never opened.
@@ -135,8 +107,10 @@ class ChainReader:
         Whoever starts work compares ``client``, ``cap`` and ``deadline`` with the order first: anybody can open
         anything under an id that has become known.
         """
-        client, deadline, proposed_at, state, cap, price, count, root = self._call(self._escrow, "escrowOf", job)
-        return EscrowState(JobState(state), client, cap, deadline, price, bytes(root), count, proposed_at)
+        client, deadline, proposed_at, state, voided, cap, price, count, _, root = self._call(
+            self._escrow, "escrowOf", job
+        )
+        return EscrowState(JobState(state), client, cap, deadline, price, bytes(root), count, proposed_at, voided)
 
     def terms(self) -> EscrowTerms:
         """What the escrow was deployed with."""
@@ -156,13 +130,15 @@ class ChainReader:
             )
         return SettlementAmounts.from_logs(logs, job=job, escrow=self.addresses.escrow)
 
-    def verify_receipt(self, receipt: Receipt, signature: bytes, proof: Sequence[bytes]) -> bool:
-        """Whether a receipt is signed by a receipt signer and hangs on the root that was proposed for its job."""
-        return bool(self._call(self._escrow, "verifyReceipt", _receipt_tuple(receipt), signature, list(proof)))
+    def verify_receipt(self, receipt: Receipt, signature: bytes, path: Sequence[Sibling]) -> bool:
+        """Whether a receipt is signed by a receipt signer, hangs on the root that was proposed for its job, and the
+        sums on its way add up to the job's price."""
+        steps = [(step.hash, step.sum) for step in path]
+        return bool(self._call(self._escrow, "verifyReceipt", receipt_tuple(receipt), signature, steps))
 
-    def receipt_leaf(self, receipt: Receipt) -> bytes:
+    def receipt_leaf(self, receipt: Receipt, signature: bytes) -> bytes:
         """The contract's own computation of ``typed_data.receipt_leaf``."""
-        return bytes(self._call(self._escrow, "receiptLeaf", _receipt_tuple(receipt)))
+        return bytes(self._call(self._escrow, "receiptLeaf", receipt_tuple(receipt), signature))
 
     def total_burned(self) -> int:
         """All that jobs have burned."""
@@ -208,14 +184,3 @@ class ChainReader:
     def _epoch(self, view: str) -> RewardEpoch:
         root, total, active_at, number = self._call(self._distributor, view)
         return RewardEpoch(number, bytes(root), total, active_at)
-
-    def _call(self, contract: Contract, name: str, *arguments: Any) -> Any:
-        with translated(self.url):
-            return contract.get_function_by_name(name)(*arguments).call()
-
-    def _contract(self, name: str, address: str) -> Contract:
-        return self.web3.eth.contract(address=Web3.to_checksum_address(address), abi=abi(name))
-
-
-def _receipt_tuple(receipt: Receipt) -> tuple[Any, ...]:
-    return (receipt.job, receipt.tile, receipt.attempt, receipt.node, receipt.commitment, receipt.price)

@@ -1,7 +1,7 @@
 """Turns what a chain answers on failure into the errors of ``contracts.errors``, in plain words."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,11 +29,10 @@ from contracts.errors import (
     Reverted,
     TransactionRefused,
 )
+from contracts.sentences import SENTENCES
 
 __all__ = ["decode_revert", "translated"]
 
-KILN = 10**18
-_STATES = ("never opened", "open", "proposed", "finalized", "refunded")
 _BUILTIN = {
     bytes.fromhex("08c379a0"): ("Error", ("reason",), ("string",)),
     bytes.fromhex("4e487b71"): ("Panic", ("code",), ("uint256",)),
@@ -54,7 +53,7 @@ def decode_revert(data: bytes) -> Reverted:
         key: to_checksum_address(value) if kind == "address" else value
         for key, kind, value in zip(names, types, values, strict=True)
     }
-    sentence = _SENTENCES.get(name)
+    sentence = SENTENCES.get(name)
     if sentence is not None:
         return Reverted(name, arguments, sentence(arguments))
     details = ", ".join(f"{key}={value}" for key, value in arguments.items())
@@ -113,56 +112,3 @@ def _by_selector() -> dict[bytes, tuple[str, tuple[str, ...], tuple[str, ...]]]:
         selector = function_signature_to_4byte_selector(f"{entry['name']}({','.join(types)})")
         table[selector] = (entry["name"], names, types)
     return table
-
-
-def _kiln(amount: int) -> str:
-    return f"{amount / KILN:.6f}".rstrip("0").rstrip(".") + " KILN"
-
-
-def _job(arguments: dict[str, Any]) -> str:
-    return f"job 0x{arguments['job'].hex()}"
-
-
-_SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "WrongState": lambda a: f"{_job(a)} is {_STATES[a['actual']]}, and this needs one that is {_STATES[a['expected']]}",
-    "JobExists": lambda a: f"{_job(a)} was opened before: ask for a new quote",
-    "InvalidCap": lambda a: f"a cap of {_kiln(a['cap'])} cannot be escrowed: it has to be above 0",
-    "InvalidDeadline": lambda a: (
-        f"the deadline {a['deadline']} is not between now ({a['time']}) and 366 days from now: ask for a new quote"
-    ),
-    "InvalidOrderSignature": lambda a: (
-        f"the order is not signed by {a['client']} for this contract on this chain: sign it again"
-    ),
-    "InsufficientAllowance": lambda a: (
-        f"{a['client']} allows the escrow {_kiln(a['allowed'])} and the cap is {_kiln(a['cap'])}: sign a new permit"
-    ),
-    "PriceAboveCap": lambda a: f"the price {_kiln(a['price'])} is above the cap {_kiln(a['cap'])}",
-    "ReceiptsMissing": lambda _: "a root comes with receipts, receipts with a root, and a price with both",
-    "ProposalTooLate": lambda _: "deadline and grace are over: the job can only be refunded",
-    "WindowOpen": lambda a: f"the challenge window is open for another {a['end'] - a['time']} s: finalize after that",
-    "RefundTooEarly": lambda a: f"the coordinator has another {a['last'] - a['time']} s: refund after that",
-    "EnforcedPause": lambda _: "the intake of new jobs is paused: try again later",
-    "ERC20InsufficientBalance": lambda a: (
-        f"{a['sender']} has {_kiln(a['balance'])} and needs {_kiln(a['needed'])}: get more KILN, or lower the cap"
-    ),
-    "ERC20InsufficientAllowance": lambda a: (
-        f"{a['spender']} is allowed {_kiln(a['allowance'])}, not {_kiln(a['needed'])}"
-    ),
-    "ERC20ExceededCap": lambda a: f"minting would take the supply above its cap of {_kiln(a['cap'])}",
-    "ERC2612ExpiredSignature": lambda a: f"the permit expired at {a['deadline']} (unix time): sign a new one",
-    "ERC2612InvalidSigner": lambda a: (
-        f"the permit is not signed by {a['owner']} with its present nonce for this chain: sign a new one"
-    ),
-    "AccessControlUnauthorizedAccount": lambda a: f"{a['account']} does not have the role that this call needs",
-    "WrongEpoch": lambda a: f"epoch {a['epoch']} cannot be posted: the next one is {a['expected']}",
-    "RootStillPending": lambda a: (
-        f"the root of epoch {a['epoch']} can still be vetoed, until {a['activeAt']} (unix time)"
-    ),
-    "TotalDecreased": lambda a: f"rewards never shrink: {_kiln(a['total'])} after {_kiln(a['previous'])}",
-    "TotalAboveBurned": lambda a: (
-        f"rewards of {_kiln(a['total'])} are above {_kiln(a['limit'])}, which is 95% of what jobs have burned"
-    ),
-    "InvalidProof": lambda a: f"{a['account']} has no {_kiln(a['cumulative'])} in the active root: fetch a fresh proof",
-    "NothingToClaim": lambda a: f"{a['account']} has claimed all it has earned so far: {_kiln(a['claimed'])}",
-    "ClaimsAboveTotal": lambda a: f"the root's claims exceed its total of {_kiln(a['total'])}: tell the coordinator",
-}

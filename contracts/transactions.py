@@ -90,6 +90,11 @@ class TxSender:
         self.chain_id = chain_id
         self.account = account
 
+    @property
+    def address(self) -> str:
+        """The account that sends. Raises BadSigningKey if there is none."""
+        return str(self._signer().address)
+
     def next_nonce(self) -> int:
         """The sender's next free nonce, transactions in the RPC's own queue included."""
         with translated(self.url):

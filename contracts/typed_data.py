@@ -15,14 +15,18 @@ from hexbytes import HexBytes
 from contracts.addresses import Addresses
 
 __all__ = [
+    "Commitment",
     "JobOrder",
     "Permit",
     "Receipt",
+    "commitment_data",
     "job_order_data",
+    "node_key_data",
     "permit_data",
     "receipt_data",
     "receipt_leaf",
     "reward_leaf",
+    "ruling_data",
     "sign",
     "sign_permit",
 ]
@@ -43,6 +47,9 @@ _TYPES = {
         ("commitment", "bytes32"),
         ("price", "uint256"),
     ],
+    "Commitment": [("lease", "bytes32"), ("token", "uint64"), ("root", "bytes32"), ("cells", "uint64")],
+    "NodeKey": [("node", "address"), ("operator", "address")],
+    "Ruling": [("challenge", "uint256"), ("upheld", "bool"), ("slashBps", "uint16")],
     "Permit": [
         ("owner", "address"),
         ("spender", "address"),
@@ -66,7 +73,7 @@ class JobOrder:
 
 @dataclass(frozen=True)
 class Permit:
-    """A signed EIP-2612 permit for the escrow; ``Permit.none()`` where the client has approved by itself."""
+    """A signed EIP-2612 permit; ``Permit.none()`` where the client has approved by itself."""
 
     value: int
     deadline: int
@@ -94,6 +101,18 @@ class Receipt:
     price: int
 
 
+@dataclass(frozen=True)
+class Commitment:
+    """What a node signs before it can know which cells are audited: one per lease and fencing token."""
+
+    lease: bytes
+    """32 bytes."""
+    token: int
+    root: bytes
+    """32 bytes: the Merkle root over the cells."""
+    cells: int
+
+
 def job_order_data(order: JobOrder, addresses: Addresses) -> dict[str, Any]:
     """Typed data of an order, to be signed by its client."""
     return _message("JobOrder", _kilnet(addresses), vars(order))
@@ -104,10 +123,35 @@ def receipt_data(receipt: Receipt, addresses: Addresses) -> dict[str, Any]:
     return _message("Receipt", _kilnet(addresses), vars(receipt))
 
 
-def permit_data(*, owner: str, value: int, nonce: int, deadline: int, addresses: Addresses) -> dict[str, Any]:
-    """Typed data of a permit for the escrow; ``nonce`` is ``ChainClient.permit_nonce(owner)``."""
+def commitment_data(commitment: Commitment, addresses: Addresses) -> dict[str, Any]:
+    """Typed data of a commitment, to be signed by a node."""
+    return _message("Commitment", _kilnet(addresses), vars(commitment))
+
+
+def node_key_data(node: str, operator: str, addresses: Addresses) -> dict[str, Any]:
+    """Typed data by which a node's key accepts the operator that answers for it."""
+    domain = _kilnet(addresses) | {"verifyingContract": addresses.registry}
+    return _message("NodeKey", domain, {"node": node, "operator": operator})
+
+
+def ruling_data(challenge: int, upheld: bool, slash_bps: int, addresses: Addresses) -> dict[str, Any]:
+    """Typed data of a ruling, to be signed by auditors; the share slashed is in 1/10000."""
+    domain = _kilnet(addresses) | {"verifyingContract": addresses.disputes}
+    return _message("Ruling", domain, {"challenge": challenge, "upheld": upheld, "slashBps": slash_bps})
+
+
+def permit_data(
+    *, owner: str, value: int, nonce: int, deadline: int, addresses: Addresses, spender: str | None = None
+) -> dict[str, Any]:
+    """Typed data of a permit for ``spender``, the escrow if None; ``nonce`` is ``ChainClient.permit_nonce(owner)``."""
     domain = {"name": "Kiln", "version": "1", "chainId": addresses.chain_id, "verifyingContract": addresses.token}
-    message = {"owner": owner, "spender": addresses.escrow, "value": value, "nonce": nonce, "deadline": deadline}
+    message = {
+        "owner": owner,
+        "spender": spender or addresses.escrow,
+        "value": value,
+        "nonce": nonce,
+        "deadline": deadline,
+    }
     return _message("Permit", domain, message)
 
 
@@ -116,15 +160,19 @@ def sign(data: dict[str, Any], account: LocalAccount) -> bytes:
     return bytes(account.sign_message(encode_typed_data(full_message=data)).signature)
 
 
-def sign_permit(account: LocalAccount, *, value: int, nonce: int, deadline: int, addresses: Addresses) -> Permit:
-    """Signs a permit for the escrow by the owner's own account."""
-    data = permit_data(owner=account.address, value=value, nonce=nonce, deadline=deadline, addresses=addresses)
+def sign_permit(
+    account: LocalAccount, *, value: int, nonce: int, deadline: int, addresses: Addresses, spender: str | None = None
+) -> Permit:
+    """Signs a permit for ``spender`` (the escrow if None) by the owner's own account."""
+    data = permit_data(
+        owner=account.address, value=value, nonce=nonce, deadline=deadline, addresses=addresses, spender=spender
+    )
     signature = sign(data, account)
     return Permit(value, deadline, signature[64], signature[:32], signature[32:64])
 
 
-def receipt_leaf(receipt: Receipt) -> bytes:
-    """The receipt's leaf in its job's tree: keccak256 of the EIP-712 struct hash; as the escrow's ``receiptLeaf``."""
+def receipt_leaf(receipt: Receipt, signature: bytes) -> bytes:
+    """The receipt's leaf in its job's tree, which holds its signature; as the escrow's ``receiptLeaf``."""
     names = ",".join(f"{kind} {name}" for name, kind in _TYPES["Receipt"])
     words = [
         keccak(text=f"Receipt({names})"),
@@ -135,7 +183,7 @@ def receipt_leaf(receipt: Receipt) -> bytes:
         receipt.commitment,
         receipt.price.to_bytes(32, "big"),
     ]
-    return keccak(keccak(b"".join(words)))
+    return keccak(keccak(keccak(b"".join(words)) + keccak(signature)))
 
 
 def reward_leaf(account: str, cumulative: int) -> bytes:

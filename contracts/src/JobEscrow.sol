@@ -4,21 +4,23 @@ pragma solidity ^0.8.28;
 import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {SignatureChecker} from "@openzeppelin/contracts/utils/cryptography/SignatureChecker.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {IBurnCounter, IJobEnds, IStakeLocks} from "./Interfaces.sol";
 import {KilnToken} from "./KilnToken.sol";
+import {ReceiptTree} from "./ReceiptTree.sol";
+import {SignedMessages} from "./SignedMessages.sol";
 
 /// @title What a job may cost at most, held until its outcome is known
 /// @notice A client locks a cap. The coordinator proposes a price with the Merkle root of the receipts it is made of;
 ///         after the challenge window anybody finalizes: price - fee is burned, the fee goes to the treasury, the
-///         rest returns to the client. If the coordinator vanishes, anybody refunds the client.
+///         rest returns to the client. A proposal that is proven wrong is voided, one that is challenged waits for the
+///         ruling. If the coordinator vanishes, anybody refunds the client.
 /// @dev No role can move an escrow anywhere but along this path. Pausing stops `open` and `openFor` only.
 ///      A job id is used once, for ever. Opening by a stranger under an id that the coordinator has handed out costs
 ///      the client nothing but a new id; whoever starts work on a job first compares client, cap and deadline.
-contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 {
+contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, SignedMessages, IBurnCounter, IJobEnds {
     using SafeERC20 for KilnToken;
 
     /// @notice Where a job stands. Finalized and Refunded are final.
@@ -26,16 +28,9 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
         None,
         Open,
         Proposed,
+        Disputed,
         Finalized,
         Refunded
-    }
-
-    /// @notice What a client signs so that the coordinator can open the escrow for it.
-    struct JobOrder {
-        bytes32 job;
-        address client;
-        uint256 cap;
-        uint64 deadline;
     }
 
     /// @notice An EIP-2612 permit of KILN for this contract. A deadline of 0 says that there is none.
@@ -47,25 +42,18 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
         bytes32 s;
     }
 
-    /// @notice The statement that a tile passed, signed by a receipt signer.
-    struct Receipt {
-        bytes32 job;
-        uint64 tile;
-        uint64 attempt;
-        address node;
-        bytes32 commitment;
-        uint256 price;
-    }
-
-    /// @notice All that is kept of a job; three storage slots. Times are in unix seconds.
+    /// @notice All that is kept of a job; three storage slots. Times are in unix seconds. `voided` counts the proposals
+    ///         that were; `voidedAt` is when the last was.
     struct Escrow {
         address client;
         uint40 deadline;
         uint40 proposedAt;
         State state;
+        uint8 voided;
         uint96 cap;
         uint96 price;
-        uint64 receiptCount;
+        uint32 receiptCount;
+        uint32 voidedAt;
         bytes32 receiptRoot;
     }
 
@@ -76,16 +64,12 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
     /// @notice Who can stop and resume the intake.
     bytes32 public constant PAUSER_ROLE = keccak256("PAUSER_ROLE");
 
-    /// @notice EIP-712 type hash of JobOrder.
-    bytes32 public constant JOB_ORDER_TYPEHASH =
-        keccak256("JobOrder(bytes32 job,address client,uint256 cap,uint64 deadline)");
-    /// @notice EIP-712 type hash of Receipt.
-    bytes32 public constant RECEIPT_TYPEHASH =
-        keccak256("Receipt(bytes32 job,uint64 tile,uint64 attempt,address node,bytes32 commitment,uint256 price)");
     /// @notice Longest time between opening and deadline, in seconds: a slip of the pen must not lock money for ever.
     uint64 public constant MAX_DURATION = 366 days;
     /// @notice Largest fee that can be deployed, in 1/10000.
     uint16 public constant MAX_FEE_BPS = 1_000;
+    /// @notice Proposals that may be voided; after as many a job can only be given back, and at once.
+    uint8 public constant MAX_VOIDED = 3;
 
     /// @notice The token that jobs are paid in.
     KilnToken public immutable token;
@@ -95,8 +79,12 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
     uint16 public immutable feeBps;
     /// @notice Seconds between a proposal and the first moment it can be finalized.
     uint40 public immutable challengeWindow;
-    /// @notice Seconds after the deadline in which the coordinator may still propose.
+    /// @notice Seconds after the deadline in which the coordinator may still propose; as long after the first voiding.
     uint40 public immutable grace;
+    /// @notice Where operators' stake is locked while they work on a job.
+    IStakeLocks public immutable registry;
+    /// @notice Who disputes, dismisses and voids: the Disputes contract.
+    address public immutable disputes;
 
     /// @notice All that jobs have burned so far, in the smallest unit. Never decreases.
     uint256 public totalBurned;
@@ -105,8 +93,16 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
 
     /// @notice A cap was locked.
     event Opened(bytes32 indexed job, address indexed client, uint256 cap, uint64 deadline);
+    /// @notice A job was given to operators, each of whom has `stake` locked for it.
+    event Awarded(bytes32 indexed job, address[] operators, uint96 stake);
     /// @notice A price was proposed.
     event Proposed(bytes32 indexed job, uint256 price, bytes32 receiptRoot, uint64 receiptCount);
+    /// @notice A proposal was challenged: it cannot be finalized until the ruling.
+    event ProposalDisputed(bytes32 indexed job);
+    /// @notice The challenge came to nothing: the proposal stands.
+    event DisputeDismissed(bytes32 indexed job);
+    /// @notice A proposal was wrong and is gone: the job is open again. `voided` of them were.
+    event ProposalVoided(bytes32 indexed job, uint256 price, bytes32 receiptRoot, uint8 voided);
     /// @notice A job was paid: burned + fee + refund is its cap.
     event Finalized(bytes32 indexed job, uint256 burned, uint256 fee, uint256 refund);
     /// @notice The coordinator gave the job up and the client got all of it back.
@@ -138,8 +134,16 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
     error ProposalTooLate(uint256 time, uint256 last);
     /// @notice The challenge window is still open.
     error WindowOpen(uint256 time, uint256 end);
+    /// @notice The challenge window is over.
+    error WindowOver(uint256 time, uint256 end);
     /// @notice The coordinator may still propose.
     error RefundTooEarly(uint256 time, uint256 last);
+    /// @notice More receipts than can be counted.
+    error TooManyReceipts(uint64 receiptCount);
+    /// @notice So many proposals of the job were voided that no other is taken.
+    error TooManyVoided(bytes32 job);
+    /// @notice Only the Disputes contract may do that.
+    error NotDisputes(address caller);
 
     /// @param token_ The token that jobs are paid in.
     /// @param treasury_ Who receives the fee, for ever.
@@ -147,24 +151,37 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
     /// @param feeBps_ Fee in 1/10000 of the price.
     /// @param challengeWindow_ Seconds, may be 0 where nobody disputes (local chains).
     /// @param grace_ Seconds after the deadline in which the coordinator may still propose.
+    /// @param registry_ Where operators' stake is locked, for ever.
+    /// @param disputes_ The Disputes contract, for ever.
     constructor(
         KilnToken token_,
         address treasury_,
         address admin,
         uint16 feeBps_,
         uint40 challengeWindow_,
-        uint40 grace_
-    ) EIP712("kilnet", "1") {
+        uint40 grace_,
+        IStakeLocks registry_,
+        address disputes_
+    ) {
         if (address(token_) == address(0) || treasury_ == address(0) || admin == address(0)) {
             revert ZeroAddress();
         }
+        if (address(registry_) == address(0) || disputes_ == address(0)) revert ZeroAddress();
         if (feeBps_ > MAX_FEE_BPS) revert FeeTooHigh(feeBps_);
         token = token_;
         treasury = treasury_;
         feeBps = feeBps_;
         challengeWindow = challengeWindow_;
         grace = grace_;
+        registry = registry_;
+        disputes = disputes_;
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
+    }
+
+    /// @dev The Disputes contract alone.
+    modifier onlyDisputes() {
+        if (msg.sender != disputes) revert NotDisputes(msg.sender);
+        _;
     }
 
     // -- intake
@@ -202,27 +219,44 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
 
     // -- outcome
 
-    /// @notice Says what a job costs and which receipts that is the sum of. Once per job.
+    /// @notice Gives an open job to operators and locks stake of each until it is final. May be called again for others.
+    /// @param job The job.
+    /// @param operators Who does the work; each once per job.
+    /// @param stake What is locked of each operator's own stake, in the smallest unit.
+    function award(bytes32 job, address[] calldata operators, uint96 stake)
+        external
+        onlyRole(COORDINATOR_ROLE)
+        nonReentrant
+    {
+        _expect(job, State.Open);
+        emit Awarded(job, operators, stake);
+        registry.lock(job, operators, stake);
+    }
+
+    /// @notice Says what a job costs and which receipts that is the sum of.
     /// @param job The job.
     /// @param price Sum of the receipts' prices, at most the cap, in the smallest unit.
-    /// @param receiptRoot Merkle root over `receiptLeaf` of every receipt; 0 where there is none.
+    /// @param receiptRoot Root of the ReceiptTree over `receiptLeaf` of every receipt; 0 where there is none.
     /// @param receiptCount How many receipts.
     function propose(bytes32 job, uint256 price, bytes32 receiptRoot, uint64 receiptCount)
         external
         onlyRole(COORDINATOR_ROLE)
     {
         Escrow storage escrow = _expect(job, State.Open);
-        uint256 last = uint256(escrow.deadline) + grace;
+        if (escrow.voided >= MAX_VOIDED) revert TooManyVoided(job);
+        uint256 last = _proposalEnd(escrow);
         if (block.timestamp > last) revert ProposalTooLate(block.timestamp, last);
         if (price > escrow.cap) revert PriceAboveCap(price, escrow.cap);
         if ((receiptRoot == 0) != (receiptCount == 0) || (price != 0 && receiptCount == 0)) {
             revert ReceiptsMissing(price, receiptRoot, receiptCount);
         }
+        if (receiptCount > type(uint32).max) revert TooManyReceipts(receiptCount);
         escrow.state = State.Proposed;
         escrow.proposedAt = uint40(block.timestamp);
         // forge-lint: disable-next-line(unsafe-typecast)
         escrow.price = uint96(price); // at most the cap, which has 96 bits
-        escrow.receiptCount = receiptCount;
+        // forge-lint: disable-next-line(unsafe-typecast)
+        escrow.receiptCount = uint32(receiptCount); // checked above
         escrow.receiptRoot = receiptRoot;
         emit Proposed(job, price, receiptRoot, receiptCount);
     }
@@ -256,15 +290,53 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
         token.safeTransfer(escrow.client, escrow.cap);
     }
 
-    /// @notice Returns all of the cap of a job for which nothing was proposed in time. Anybody may call it.
+    /// @notice Returns all of the cap of a job for which nothing right was proposed in time. Anybody may call it.
     /// @param job The job.
     function refund(bytes32 job) external nonReentrant {
         Escrow storage escrow = _expect(job, State.Open);
-        uint256 last = uint256(escrow.deadline) + grace;
-        if (block.timestamp <= last) revert RefundTooEarly(block.timestamp, last);
+        uint256 last = _proposalEnd(escrow);
+        if (block.timestamp <= last && escrow.voided < MAX_VOIDED) revert RefundTooEarly(block.timestamp, last);
         escrow.state = State.Refunded;
         emit Refunded(job, escrow.client, escrow.cap);
         token.safeTransfer(escrow.client, escrow.cap);
+    }
+
+    // -- disputes
+
+    /// @notice Keeps a proposal from being finalized until a ruling. Only while its challenge window is open.
+    /// @param job The job.
+    function dispute(bytes32 job) external onlyDisputes {
+        Escrow storage escrow = _expect(job, State.Proposed);
+        uint256 end = uint256(escrow.proposedAt) + challengeWindow;
+        if (block.timestamp >= end) revert WindowOver(block.timestamp, end);
+        escrow.state = State.Disputed;
+        emit ProposalDisputed(job);
+    }
+
+    /// @notice Lets a disputed proposal stand.
+    /// @param job The job.
+    function dismiss(bytes32 job) external onlyDisputes {
+        Escrow storage escrow = _expect(job, State.Disputed);
+        escrow.state = State.Proposed;
+        emit DisputeDismissed(job);
+    }
+
+    /// @notice Takes a wrong proposal away, disputed or not: the job is open again. The first time, the coordinator has
+    ///         `grace` from now to propose again, even after the deadline; never more often, so that nobody's money is
+    ///         held up by proposals made to be voided.
+    /// @param job The job.
+    function voidProposal(bytes32 job) external onlyDisputes {
+        Escrow storage escrow = _escrows[job];
+        if (escrow.state != State.Disputed) _expect(job, State.Proposed);
+        uint8 voided = escrow.voided + 1;
+        emit ProposalVoided(job, escrow.price, escrow.receiptRoot, voided);
+        escrow.state = State.Open;
+        escrow.proposedAt = 0;
+        escrow.voided = voided;
+        escrow.price = 0;
+        escrow.receiptCount = 0;
+        escrow.voidedAt = uint32(block.timestamp);
+        escrow.receiptRoot = 0;
     }
 
     // -- intake switch
@@ -286,54 +358,32 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
         return _escrows[job];
     }
 
-    /// @notice The digest that a client signs for an order.
-    function orderDigest(JobOrder calldata order) public view returns (bytes32) {
-        return
-            _hashTypedDataV4(
-                keccak256(abi.encode(JOB_ORDER_TYPEHASH, order.job, order.client, order.cap, order.deadline))
-            );
+    /// @notice Whether a job is finalized or refunded.
+    function isFinal(bytes32 job) external view returns (bool) {
+        return _escrows[job].state >= State.Finalized;
     }
 
-    /// @notice The EIP-712 struct hash of a receipt.
-    function receiptStructHash(Receipt calldata receipt) public pure returns (bytes32) {
-        return keccak256(
-            abi.encode(
-                RECEIPT_TYPEHASH,
-                receipt.job,
-                receipt.tile,
-                receipt.attempt,
-                receipt.node,
-                receipt.commitment,
-                receipt.price
-            )
-        );
+    /// @notice Whether the signature of a receipt is one of its signers' for this contract on this chain.
+    function isReceiptSigned(Receipt calldata receipt, bytes calldata signature) public view returns (bool) {
+        (address signer, ECDSA.RecoverError failure,) = ECDSA.tryRecoverCalldata(receiptDigest(receipt), signature);
+        return failure == ECDSA.RecoverError.NoError && hasRole(RECEIPT_SIGNER_ROLE, signer);
     }
 
-    /// @notice The digest that a receipt signer signs.
-    function receiptDigest(Receipt calldata receipt) public view returns (bytes32) {
-        return _hashTypedDataV4(receiptStructHash(receipt));
-    }
-
-    /// @notice A receipt's leaf in its job's Merkle tree: the struct hash, hashed again, so that no inner node of
-    ///         a tree can pass for a leaf.
-    function receiptLeaf(Receipt calldata receipt) public pure returns (bytes32) {
-        return keccak256(bytes.concat(receiptStructHash(receipt)));
-    }
-
-    /// @notice Whether a receipt bears a receipt signer's signature and hangs on the root proposed for its job.
+    /// @notice Whether a receipt bears a receipt signer's signature, hangs on the root proposed for its job, and the
+    ///         prices under that root add up to the price proposed.
     /// @param receipt The receipt.
     /// @param signature 65 bytes (r, s, v).
-    /// @param proof Siblings from the leaf up; pairs are hashed sorted.
-    function verifyReceipt(Receipt calldata receipt, bytes calldata signature, bytes32[] calldata proof)
+    /// @param proof The nodes beside the path from the leaf up.
+    function verifyReceipt(Receipt calldata receipt, bytes calldata signature, ReceiptTree.Sibling[] calldata proof)
         external
         view
         returns (bool)
     {
         Escrow storage escrow = _escrows[receipt.job];
-        if (escrow.state != State.Proposed && escrow.state != State.Finalized) return false;
-        (address signer, ECDSA.RecoverError failure,) = ECDSA.tryRecoverCalldata(receiptDigest(receipt), signature);
-        if (failure != ECDSA.RecoverError.NoError || !hasRole(RECEIPT_SIGNER_ROLE, signer)) return false;
-        return MerkleProof.verifyCalldata(proof, escrow.receiptRoot, receiptLeaf(receipt));
+        if (escrow.receiptRoot == 0 || !isReceiptSigned(receipt, signature)) return false;
+        (bytes32 root, uint256 sum, bool valid) =
+            ReceiptTree.climb(receiptLeaf(receipt, signature), receipt.price, proof);
+        return valid && root == escrow.receiptRoot && sum == escrow.price;
     }
 
     // -- inside
@@ -355,6 +405,12 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, EIP712 
         escrow.cap = uint96(cap); // checked above
         emit Opened(job, client, cap, deadline);
         token.safeTransferFrom(client, address(this), cap);
+    }
+
+    /// @dev The last moment for a proposal.
+    function _proposalEnd(Escrow storage escrow) private view returns (uint256 last) {
+        last = uint256(escrow.deadline) + grace;
+        if (escrow.voided == 1 && uint256(escrow.voidedAt) + grace > last) last = uint256(escrow.voidedAt) + grace;
     }
 
     function _expect(bytes32 job, State expected) private view returns (Escrow storage escrow) {

@@ -4,20 +4,15 @@ pragma solidity ^0.8.28;
 import {AccessControl} from "@openzeppelin/contracts/access/AccessControl.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {IBurnCounter, IPooledAccounts, IRewardPools} from "./Interfaces.sol";
 import {KilnToken} from "./KilnToken.sol";
-
-/// @title What burns: the part of JobEscrow that bounds rewards
-interface IBurnCounter {
-    /// @notice All that was burned so far, in the smallest unit.
-    function totalBurned() external view returns (uint256);
-}
 
 /// @title Rewards of nodes, paid by cumulative Merkle claims
 /// @notice Once per epoch the coordinator posts a root over (account, everything it ever earned) and the sum of them.
 ///         An account claims the difference to what it has claimed. A guardian can veto a root while its window is
 ///         open. Whatever a root says, no more than its total is ever minted, and a total is at most 95% of what
-///         jobs have burned.
-contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
+///         jobs have burned. What an operator with co-stakers earns is shared with them by the registry.
+contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAccounts {
     /// @notice One account's claim.
     struct Claim {
         address account;
@@ -33,6 +28,21 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
         uint64 number;
     }
 
+    /// @dev The epoch that claims are made on, and what was claimed in all: two slots, read and written together.
+    struct Active {
+        bytes32 root;
+        uint96 total;
+        uint96 claimed;
+        uint32 activeAt;
+        uint32 number;
+    }
+
+    /// @dev What an account has claimed, and whether its rewards are shared by the registry.
+    struct Account {
+        uint96 claimed;
+        bool pooled;
+    }
+
     /// @notice Who posts roots.
     bytes32 public constant COORDINATOR_ROLE = keccak256("COORDINATOR_ROLE");
     /// @notice Who may veto them.
@@ -44,22 +54,22 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
     KilnToken public immutable token;
     /// @notice Where burning is counted.
     IBurnCounter public immutable burnCounter;
+    /// @notice Who shares the rewards of operators with co-stakers.
+    IRewardPools public immutable registry;
     /// @notice Seconds in which a posted root can be vetoed and not yet be claimed on.
     uint40 public immutable vetoWindow;
 
-    /// @notice All that was minted here, in the smallest unit.
-    uint256 public totalClaimed;
-    /// @notice What an account has claimed so far, in the smallest unit.
-    mapping(address account => uint256) public claimed;
-
-    Epoch private _active;
+    mapping(address account => Account) private _accounts;
+    Active private _active;
     Epoch private _pending;
 
     /// @notice A root was posted; claims on it are possible from `activeAt`.
     event RootPosted(uint64 indexed epoch, bytes32 root, uint256 total, uint40 activeAt);
     /// @notice A root was vetoed; its number is used up.
     event RootVetoed(uint64 indexed epoch, bytes32 root);
-    /// @notice An account was paid.
+    /// @notice From now on an account's rewards are shared by the registry.
+    event Pooled(address indexed account);
+    /// @notice An account was paid, or the registry for it.
     event Claimed(address indexed account, uint256 amount, uint256 cumulative);
 
     /// @notice An address that must be something is zero.
@@ -82,17 +92,28 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
     error NothingToClaim(address account, uint256 claimed);
     /// @notice The root's leaves add up to more than its total.
     error ClaimsAboveTotal(uint256 claims, uint256 total);
+    /// @notice Only the registry may do that.
+    error NotRegistry(address caller);
 
     /// @param token_ The token; this contract needs its MINTER_ROLE.
     /// @param burnCounter_ Where burning is counted: the JobEscrow.
+    /// @param registry_ Who shares the rewards of operators with co-stakers: the NodeRegistry.
     /// @param admin Who grants and revokes roles.
     /// @param vetoWindow_ Seconds, may be 0 where nobody watches (local chains).
-    constructor(KilnToken token_, IBurnCounter burnCounter_, address admin, uint40 vetoWindow_) {
-        if (address(token_) == address(0) || address(burnCounter_) == address(0) || admin == address(0)) {
+    constructor(
+        KilnToken token_,
+        IBurnCounter burnCounter_,
+        IRewardPools registry_,
+        address admin,
+        uint40 vetoWindow_
+    ) {
+        if (address(token_) == address(0) || address(burnCounter_) == address(0)) {
             revert ZeroAddress();
         }
+        if (address(registry_) == address(0) || admin == address(0)) revert ZeroAddress();
         token = token_;
         burnCounter = burnCounter_;
+        registry = registry_;
         vetoWindow = vetoWindow_;
         _grantRole(DEFAULT_ADMIN_ROLE, admin);
     }
@@ -103,11 +124,11 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
     /// @param total Sum of the leaves, in the smallest unit.
     function postRoot(uint64 epoch, bytes32 root, uint256 total) external onlyRole(COORDINATOR_ROLE) {
         if (root == 0 || total == 0) revert EmptyRoot();
-        Epoch memory previous = _promote();
+        _promote();
         if (_pending.root != 0) revert RootStillPending(_pending.number, _pending.activeAt);
         uint64 expected = lastEpoch() + 1;
         if (epoch != expected) revert WrongEpoch(epoch, expected);
-        if (total < previous.total) revert TotalDecreased(total, previous.total);
+        if (total < _active.total) revert TotalDecreased(total, _active.total);
         uint256 limit = (burnCounter.totalBurned() * REWARD_BPS) / 10_000;
         // The counter outgrows the 96 bits only after many times the largest supply was burned.
         if (limit > type(uint96).max) limit = type(uint96).max;
@@ -115,10 +136,9 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
 
         uint40 activeAt = uint40(block.timestamp) + vetoWindow;
         // forge-lint: disable-next-line(unsafe-typecast)
-        Epoch memory posted = Epoch({root: root, total: uint96(total), activeAt: activeAt, number: epoch});
-        if (vetoWindow == 0) _active = posted;
-        else _pending = posted;
+        _pending = Epoch({root: root, total: uint96(total), activeAt: activeAt, number: epoch});
         emit RootPosted(epoch, root, total, activeAt);
+        if (vetoWindow == 0) _promote();
     }
 
     /// @notice Withdraws the root whose veto window is open.
@@ -140,8 +160,9 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
         nonReentrant
         returns (uint256 amount)
     {
-        amount = _claim(_promote(), account, cumulative, proof);
-        if (amount == 0) revert NothingToClaim(account, claimed[account]);
+        _promote();
+        amount = _claim(account, cumulative, proof);
+        if (amount == 0) revert NothingToClaim(account, _accounts[account].claimed);
     }
 
     /// @notice Claims for many accounts. Those with nothing left are skipped, so that nobody can spoil a batch by
@@ -149,15 +170,38 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
     /// @param claims The claims.
     /// @return amount What was minted in all.
     function claimMany(Claim[] calldata claims) external nonReentrant returns (uint256 amount) {
-        Epoch memory epoch = _promote();
+        _promote();
         for (uint256 i = 0; i < claims.length; ++i) {
-            amount += _claim(epoch, claims[i].account, claims[i].cumulative, claims[i].proof);
+            amount += _claim(claims[i].account, claims[i].cumulative, claims[i].proof);
         }
+    }
+
+    /// @notice Has an account's rewards shared by the registry from now on, for ever. For the registry.
+    function setPooled(address account) external {
+        if (msg.sender != address(registry)) revert NotRegistry(msg.sender);
+        _accounts[account].pooled = true;
+        emit Pooled(account);
+    }
+
+    /// @notice All that was minted here, in the smallest unit.
+    function totalClaimed() external view returns (uint256) {
+        return _active.claimed;
+    }
+
+    /// @notice What an account has claimed so far, in the smallest unit.
+    function claimed(address account) external view returns (uint256) {
+        return _accounts[account].claimed;
+    }
+
+    /// @notice Whether an account's rewards are shared by the registry.
+    function isPooled(address account) external view returns (bool) {
+        return _accounts[account].pooled;
     }
 
     /// @notice The root that claims are made on now.
     function activeEpoch() external view returns (Epoch memory) {
-        return _isPromotable() ? _pending : _active;
+        if (_isPromotable()) return _pending;
+        return Epoch(_active.root, _active.total, _active.activeAt, _active.number);
     }
 
     /// @notice The root whose veto window is open; all zero but the number if there is none.
@@ -175,22 +219,28 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
         return keccak256(bytes.concat(keccak256(abi.encode(account, cumulative))));
     }
 
-    function _claim(Epoch memory epoch, address account, uint256 cumulative, bytes32[] calldata proof)
-        private
-        returns (uint256 amount)
-    {
-        if (!MerkleProof.verifyCalldata(proof, epoch.root, rewardLeaf(account, cumulative))) {
+    function _claim(address account, uint256 cumulative, bytes32[] calldata proof) private returns (uint256 amount) {
+        if (!MerkleProof.verifyCalldata(proof, _active.root, rewardLeaf(account, cumulative))) {
             revert InvalidProof(account, cumulative);
         }
-        uint256 before = claimed[account];
-        if (cumulative <= before) return 0;
-        amount = cumulative - before;
-        uint256 claims = totalClaimed + amount;
-        if (claims > epoch.total) revert ClaimsAboveTotal(claims, epoch.total);
-        claimed[account] = cumulative;
-        totalClaimed = claims;
+        Account memory kept = _accounts[account];
+        if (cumulative <= kept.claimed) return 0;
+        amount = cumulative - kept.claimed;
+        Active memory active = _active;
+        uint256 claims = active.claimed + amount;
+        if (claims > active.total) revert ClaimsAboveTotal(claims, active.total);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        _accounts[account].claimed = uint96(cumulative); // what was claimed in all has 96 bits
+        // forge-lint: disable-next-line(unsafe-typecast)
+        _active.claimed = uint96(claims); // at most the total
         emit Claimed(account, amount, cumulative);
-        token.mint(account, amount);
+        if (kept.pooled) {
+            uint256 own = registry.credit(account, amount);
+            if (own != amount) token.mint(address(registry), amount - own);
+            if (own != 0) token.mint(account, own);
+        } else {
+            token.mint(account, amount);
+        }
     }
 
     function _isPromotable() private view returns (bool) {
@@ -198,11 +248,13 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient {
     }
 
     /// @dev Makes a root whose window is over the active one.
-    function _promote() private returns (Epoch memory) {
-        if (_isPromotable()) {
-            _active = _pending;
-            delete _pending;
-        }
-        return _active;
+    function _promote() private {
+        if (!_isPromotable()) return;
+        _active.root = _pending.root;
+        _active.total = _pending.total;
+        // forge-lint: disable-next-line(unsafe-typecast)
+        _active.activeAt = uint32(_pending.activeAt); // seconds until 2106
+        _active.number = uint32(_pending.number);
+        delete _pending;
     }
 }

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Disputes} from "../src/Disputes.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
 import {KilnToken} from "../src/KilnToken.sol";
-import {RewardDistributor, IBurnCounter} from "../src/RewardDistributor.sol";
+import {NodeRegistry} from "../src/NodeRegistry.sol";
+import {ReceiptTree} from "../src/ReceiptTree.sol";
+import {RewardDistributor} from "../src/RewardDistributor.sol";
+import {SignedMessages} from "../src/SignedMessages.sol";
 
 /// @dev The cheat codes that these tests use. forge answers them at a fixed address.
 interface Vm {
@@ -20,11 +24,17 @@ interface Vm {
     function assume(bool condition) external pure;
     function chainId(uint256 id) external;
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function deal(address account, uint256 balance) external;
     function expectEmit() external;
     function expectRevert(bytes4 reason) external;
     function expectRevert(bytes calldata reason) external;
+    function expectRevert() external;
     function getNonce(address account) external view returns (uint64);
     function prank(address sender) external;
+    function startPrank(address sender) external;
+    function stopPrank() external;
+    function revertToState(uint256 snapshot) external returns (bool);
+    function snapshotState() external returns (uint256 snapshot);
     function serializeAddress(string calldata object, string calldata key, address value)
         external
         returns (string memory);
@@ -61,6 +71,11 @@ abstract contract Base {
     uint40 internal constant WINDOW = 1 hours;
     uint40 internal constant GRACE = 2 hours;
     uint40 internal constant VETO = 30 minutes;
+    uint40 internal constant UNBONDING = 7 days;
+    uint40 internal constant RULING = 3 days;
+    uint16 internal constant FINDER_BPS = 2_000;
+    uint96 internal constant BOND = 10 ether;
+    uint256 internal constant NODE_KEY = 0x40DE;
     bytes32 internal constant JOB = keccak256("job");
     bytes32 internal constant ROOT = keccak256("root");
 
@@ -70,17 +85,28 @@ abstract contract Base {
     address internal treasury = address(0x77EA);
     address internal guardian = address(0x6A);
     address internal stranger = address(0x57A);
-    address internal node = address(0x40DE);
+    address internal node = vm.addr(NODE_KEY);
+    address internal operator = address(0x09E7);
+    address internal staker = address(0x57A6);
+    uint256[3] internal auditorKeys;
 
     KilnToken internal token;
+    NodeRegistry internal registry;
     JobEscrow internal escrow;
+    Disputes internal disputes;
     RewardDistributor internal rewards;
 
     function setUp() public virtual {
         vm.warp(START);
+        auditorKeys = sortedKeys();
         token = new KilnToken(1_000_000_000 ether, address(this));
-        escrow = new JobEscrow(token, treasury, address(this), 500, WINDOW, GRACE);
-        rewards = new RewardDistributor(token, IBurnCounter(address(escrow)), address(this), VETO);
+        // Each of the four knows the others for ever, so their addresses are computed before they are there.
+        registry = new NodeRegistry(
+            token, UNBONDING, FINDER_BPS, JobEscrow(nextAddress(1)), nextAddress(2), RewardDistributor(nextAddress(3))
+        );
+        escrow = new JobEscrow(token, treasury, address(this), 500, WINDOW, GRACE, registry, nextAddress(1));
+        disputes = new Disputes(escrow, registry, address(this), auditors(), 2, disputeTerms());
+        rewards = new RewardDistributor(token, escrow, registry, address(this), VETO);
         escrow.grantRole(escrow.COORDINATOR_ROLE(), coordinator);
         escrow.grantRole(escrow.RECEIPT_SIGNER_ROLE(), signer);
         escrow.grantRole(escrow.PAUSER_ROLE(), guardian);
@@ -113,8 +139,8 @@ abstract contract Base {
         escrow.finalize(job);
     }
 
-    function order() internal view returns (JobEscrow.JobOrder memory) {
-        return JobEscrow.JobOrder(JOB, client, CAP, DEADLINE);
+    function order() internal view returns (SignedMessages.JobOrder memory) {
+        return SignedMessages.JobOrder(JOB, client, CAP, DEADLINE);
     }
 
     function noPermit() internal pure returns (JobEscrow.Permit memory empty) {}
@@ -130,11 +156,15 @@ abstract contract Base {
     }
 
     function permitDigest(uint256 value, uint256 deadline) internal view returns (bytes32) {
+        return permitDigest(value, deadline, address(escrow));
+    }
+
+    function permitDigest(uint256 value, uint256 deadline, address spender) internal view returns (bytes32) {
         bytes32 structHash = keccak256(
             abi.encode(
                 keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)"),
                 client,
-                address(escrow),
+                spender,
                 value,
                 token.nonces(client),
                 deadline
@@ -143,8 +173,92 @@ abstract contract Base {
         return keccak256(abi.encodePacked(hex"1901", token.DOMAIN_SEPARATOR(), structHash));
     }
 
-    function receipt(uint64 tile) internal view returns (JobEscrow.Receipt memory) {
-        return JobEscrow.Receipt(JOB, tile, 1, node, keccak256(abi.encode("commitment", tile)), 7 ether);
+    function receipt(uint64 tile) internal view returns (SignedMessages.Receipt memory) {
+        return SignedMessages.Receipt(JOB, tile, 1, node, keccak256(abi.encode("commitment", tile)), 7 ether);
+    }
+
+    function signReceipt(SignedMessages.Receipt memory of_) internal view returns (bytes memory) {
+        return signDigest(SIGNER_KEY, escrow.receiptDigest(of_));
+    }
+
+    /// @dev The leaf of a receipt that a receipt signer signed.
+    function leafOf(SignedMessages.Receipt memory of_) internal view returns (bytes32) {
+        return escrow.receiptLeaf(of_, signReceipt(of_));
+    }
+
+    function beside(bytes32 hash, uint256 sum) internal pure returns (ReceiptTree.Sibling[] memory path) {
+        path = new ReceiptTree.Sibling[](1);
+        path[0] = ReceiptTree.Sibling(hash, sum);
+    }
+
+    function disputeTerms() internal pure returns (Disputes.Terms memory) {
+        return Disputes.Terms(BOND, RULING, 5_000, 10_000);
+    }
+
+    function auditors() internal view returns (address[] memory all) {
+        all = new address[](3);
+        for (uint256 i = 0; i < 3; ++i) {
+            all[i] = vm.addr(auditorKeys[i]);
+        }
+    }
+
+    /// @dev Signatures of the first `count` auditors, in the order of their addresses.
+    function ruling(uint256 id, bool upheld, uint16 slashBps, uint256 count)
+        internal
+        view
+        returns (bytes[] memory signatures)
+    {
+        signatures = new bytes[](count);
+        for (uint256 i = 0; i < count; ++i) {
+            signatures[i] = signDigest(auditorKeys[i], disputes.rulingDigest(id, upheld, slashBps));
+        }
+    }
+
+    /// @dev Gives somebody KILN and lets the registry and Disputes take it.
+    function fund(address account, uint256 amount) internal {
+        token.mint(account, amount);
+        vm.startPrank(account);
+        token.approve(address(registry), type(uint256).max);
+        token.approve(address(disputes), type(uint256).max);
+        vm.stopPrank();
+    }
+
+    /// @dev The operator, its node, and its own stake.
+    function registerOperator(uint256 own, uint16 commissionBps, bool open) internal {
+        fund(operator, own);
+        bytes memory signature = signDigest(NODE_KEY, registry.nodeKeyDigest(node, operator));
+        vm.startPrank(operator);
+        registry.register(commissionBps);
+        registry.addNode(node, signature);
+        if (own != 0) registry.stake(operator, own);
+        if (open) registry.setTerms(true, commissionBps);
+        vm.stopPrank();
+    }
+
+    function activeOf(address who) internal view returns (uint256 active) {
+        (active,,) = registry.stakeOf(operator, who);
+    }
+
+    function unbondingOf(address who) internal view returns (uint256 unbonding) {
+        (, unbonding,) = registry.stakeOf(operator, who);
+    }
+
+    function only(address account) internal pure returns (address[] memory all) {
+        all = new address[](1);
+        all[0] = account;
+    }
+
+    function nextAddress(uint256 ahead) internal view returns (address) {
+        return vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + ahead);
+    }
+
+    function sortedKeys() private pure returns (uint256[3] memory keys) {
+        keys = [uint256(0xA1), 0xA2, 0xA3];
+        for (uint256 i = 0; i < 2; ++i) {
+            for (uint256 j = 0; j < 2 - i; ++j) {
+                if (vm.addr(keys[j]) > vm.addr(keys[j + 1])) (keys[j], keys[j + 1]) = (keys[j + 1], keys[j]);
+            }
+        }
     }
 
     function hashPair(bytes32 a, bytes32 b) internal pure returns (bytes32) {

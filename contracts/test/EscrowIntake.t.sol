@@ -7,6 +7,8 @@ import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.so
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
 import {KilnToken} from "../src/KilnToken.sol";
+import {NodeRegistry} from "../src/NodeRegistry.sol";
+import {SignedMessages} from "../src/SignedMessages.sol";
 import {Base} from "./Base.sol";
 
 /// @dev A client that is a contract and signs whatever it was told to.
@@ -27,13 +29,17 @@ contract Wallet is IERC1271 {
 contract EscrowIntakeTest is Base {
     function test_RevertWhen_DeployedWrong() public {
         vm.expectRevert(JobEscrow.ZeroAddress.selector);
-        new JobEscrow(KilnToken(address(0)), treasury, address(this), 500, 0, 0);
+        new JobEscrow(KilnToken(address(0)), treasury, address(this), 500, 0, 0, registry, address(disputes));
         vm.expectRevert(JobEscrow.ZeroAddress.selector);
-        new JobEscrow(token, address(0), address(this), 500, 0, 0);
+        new JobEscrow(token, address(0), address(this), 500, 0, 0, registry, address(disputes));
         vm.expectRevert(JobEscrow.ZeroAddress.selector);
-        new JobEscrow(token, treasury, address(0), 500, 0, 0);
+        new JobEscrow(token, treasury, address(0), 500, 0, 0, registry, address(disputes));
+        vm.expectRevert(JobEscrow.ZeroAddress.selector);
+        new JobEscrow(token, treasury, address(this), 500, 0, 0, NodeRegistry(address(0)), address(disputes));
+        vm.expectRevert(JobEscrow.ZeroAddress.selector);
+        new JobEscrow(token, treasury, address(this), 500, 0, 0, registry, address(0));
         vm.expectRevert(abi.encodeWithSelector(JobEscrow.FeeTooHigh.selector, 1_001));
-        new JobEscrow(token, treasury, address(this), 1_001, 0, 0);
+        new JobEscrow(token, treasury, address(this), 1_001, 0, 0, registry, address(disputes));
     }
 
     function test_OpenLocksTheCap() public {
@@ -148,7 +154,7 @@ contract EscrowIntakeTest is Base {
     }
 
     function test_RevertWhen_SignedForAnotherContract() public {
-        JobEscrow other = new JobEscrow(token, treasury, address(this), 500, WINDOW, GRACE);
+        JobEscrow other = new JobEscrow(token, treasury, address(this), 500, WINDOW, GRACE, registry, stranger);
         bytes memory signature = signDigest(CLIENT_KEY, other.orderDigest(order()));
         expectBadSignature();
         escrow.openFor(order(), signature, noPermit());
@@ -156,7 +162,7 @@ contract EscrowIntakeTest is Base {
 
     function testFuzz_RevertWhen_AnyFieldChanged(uint8 field, uint96 change) public {
         vm.assume(change != 0);
-        JobEscrow.JobOrder memory changed = order();
+        SignedMessages.JobOrder memory changed = order();
         bytes memory signature = signDigest(CLIENT_KEY, escrow.orderDigest(changed));
         if (field % 4 == 0) changed.job ^= bytes32(uint256(change));
         else if (field % 4 == 1) changed.client = address(uint160(changed.client) ^ change);
@@ -173,13 +179,13 @@ contract EscrowIntakeTest is Base {
 
     function test_OpenForAContractWallet() public {
         // The wallet's address is part of what it approves: this contract's next deployment.
-        JobEscrow.JobOrder memory wish = order();
+        SignedMessages.JobOrder memory wish = order();
         Wallet probe = new Wallet(token, address(escrow), 0);
         wish.client = address(probe);
         expectBadSignatureOf(wish.client);
         escrow.openFor(wish, "", noPermit());
 
-        wish.client = nextAddress();
+        wish.client = nextAddress(0);
         Wallet wallet = new Wallet(token, address(escrow), escrow.orderDigest(wish));
         vm.assertEq(address(wallet), wish.client);
         token.mint(address(wallet), CAP);
@@ -235,9 +241,5 @@ contract EscrowIntakeTest is Base {
 
     function expectBadSignatureOf(address who) private {
         vm.expectRevert(abi.encodeWithSelector(JobEscrow.InvalidOrderSignature.selector, who));
-    }
-
-    function nextAddress() private view returns (address) {
-        return vm.computeCreateAddress(address(this), vm.getNonce(address(this)));
     }
 }

@@ -73,7 +73,7 @@ contract EscrowOutcomeTest is Base {
         cap = uint96(1 + cap % 1_000_000 ether);
         price = uint96(price % (uint256(cap) + 1));
         feeBps = uint16(feeBps % 1_001);
-        escrow = new JobEscrow(token, treasury, address(this), feeBps, 0, GRACE);
+        escrow = new JobEscrow(token, treasury, address(this), feeBps, 0, GRACE, registry, address(disputes));
         escrow.grantRole(escrow.COORDINATOR_ROLE(), coordinator);
         vm.prank(client);
         token.approve(address(escrow), cap);

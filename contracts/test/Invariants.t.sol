@@ -1,127 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {Disputes} from "../src/Disputes.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
-import {KilnToken} from "../src/KilnToken.sol";
-import {RewardDistributor} from "../src/RewardDistributor.sol";
-import {Base, Vm} from "./Base.sol";
+import {SignedMessages} from "../src/SignedMessages.sol";
+import {Base} from "./Base.sol";
+import {Jobs} from "./players/Jobs.sol";
+import {Rewards} from "./players/Rewards.sol";
+import {Stakes} from "./players/Stakes.sol";
+import {World} from "./players/World.sol";
 
-/// @dev Plays coordinator, client and node at random over a few jobs, and counts what succeeded: an invariant that
-///      holds because every call reverted proves nothing.
-contract Player {
-    Vm private constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
-    JobEscrow private immutable _escrow;
-    KilnToken private immutable _token;
-    RewardDistributor private immutable _rewards;
-    address private immutable _client;
-    address private immutable _coordinator;
-    address private immutable _node;
-
-    bytes32[] public jobs;
-    uint256 public locked;
-    uint256 public paid;
-    uint256 public lastTotal;
-    uint256 public doubleEnds;
-    mapping(bytes32 job => bool) private _ended;
-    mapping(bytes4 call => uint256) public successes;
-
-    constructor(
-        JobEscrow escrow,
-        KilnToken token,
-        RewardDistributor rewards,
-        address client,
-        address coordinator,
-        address node
-    ) {
-        (_escrow, _token, _rewards) = (escrow, token, rewards);
-        (_client, _coordinator, _node) = (client, coordinator, node);
+/// @dev Plays everybody at random.
+contract Player is Jobs, Stakes, Rewards {
+    constructor(World.Parts memory given) {
+        setUpWorld(given);
     }
 
-    function open(uint96 cap, uint32 duration) external {
-        cap = uint96(1 + cap % 10_000 ether);
-        bytes32 job = keccak256(abi.encode(jobs.length));
-        vm.prank(_client);
-        _escrow.open(job, cap, uint64(block.timestamp + 1 + duration % 2 days));
-        jobs.push(job);
-        locked += cap;
-        ++successes[msg.sig];
-    }
-
-    function propose(uint256 pick, uint96 price) external {
-        (bytes32 job, JobEscrow.Escrow memory escrow) = find(pick, JobEscrow.State.Open);
-        vm.prank(_coordinator);
-        _escrow.propose(job, price % (uint256(escrow.cap) + 1), keccak256("root"), 1);
-        ++successes[msg.sig];
-    }
-
-    function finalize(uint256 pick) external {
-        (bytes32 job, JobEscrow.Escrow memory escrow) = find(pick, JobEscrow.State.Proposed);
-        uint256 ready = uint256(escrow.proposedAt) + _escrow.challengeWindow();
-        if (block.timestamp < ready) vm.warp(ready);
-        _escrow.finalize(job);
-        end(job, escrow.cap);
-        ++successes[msg.sig];
-    }
-
-    function cancel(uint256 pick) external {
-        (bytes32 job, JobEscrow.Escrow memory escrow) = find(pick, JobEscrow.State.Open);
-        vm.prank(_coordinator);
-        _escrow.cancel(job);
-        end(job, escrow.cap);
-        ++successes[msg.sig];
-    }
-
-    function refund(uint256 pick) external {
-        (bytes32 job, JobEscrow.Escrow memory escrow) = find(pick, JobEscrow.State.Open);
-        uint256 last = uint256(escrow.deadline) + _escrow.grace();
-        if (block.timestamp <= last) vm.warp(last + 1);
-        _escrow.refund(job);
-        end(job, escrow.cap);
-        ++successes[msg.sig];
-    }
-
-    /// @dev Any total: the contract has to refuse those that are too large.
-    function postAndClaim(uint256 total, bool greedy) external {
-        uint256 limit = (_escrow.totalBurned() * 95) / 100;
-        if (!greedy) total = lastTotal + (total % (limit + 1 - lastTotal));
-        uint64 epoch = _rewards.lastEpoch() + 1;
-        bytes32 root = _rewards.rewardLeaf(_node, total);
-        vm.prank(_coordinator);
-        _rewards.postRoot(epoch, root, total);
-        lastTotal = total;
-        vm.warp(block.timestamp + _rewards.vetoWindow());
-        paid += _rewards.claim(_node, total, new bytes32[](0));
-        ++successes[msg.sig];
-    }
-
-    /// @dev Its own book: what a job had locked is free again once, whatever the contract says.
-    function end(bytes32 job, uint256 cap) private {
-        if (_ended[job]) ++doubleEnds;
-        else locked -= cap;
-        _ended[job] = true;
-    }
-
-    function find(uint256 pick, JobEscrow.State wanted) private view returns (bytes32, JobEscrow.Escrow memory) {
-        for (uint256 i = 0; i < jobs.length; ++i) {
-            // Unchecked, for a pick may be any number.
-            unchecked {
-                bytes32 job = jobs[(pick + i) % jobs.length];
-                JobEscrow.Escrow memory escrow = _escrow.escrowOf(job);
-                if (escrow.state == wanted) return (job, escrow);
-            }
+    /// @dev The last honest receipt that stands on chain, if any.
+    function anyReceipt() external view returns (bool found, Disputes.Leaf memory leaf) {
+        for (uint256 i = jobs.length; i > 0; --i) {
+            Job storage job = jobs[i - 1];
+            JobEscrow.State state = stateOf(job);
+            bool stands = state == JobEscrow.State.Proposed || state == JobEscrow.State.Finalized;
+            if (job.fault == Fault.None && stands) return (true, leafOf(job, 0));
         }
-        revert("none");
+    }
+
+    function finalize(uint256 pick) public override(Jobs, Rewards) {
+        Jobs.finalize(pick);
+    }
+
+    function stake(uint256 who, uint256 where, uint96 amount) public override(Jobs, Stakes) {
+        Stakes.stake(who, where, amount);
+    }
+
+    function expectedSlash(address operator, uint256 bps) internal view override(Jobs, Stakes) returns (uint256) {
+        return Stakes.expectedSlash(operator, bps);
     }
 }
 
+/// @dev What holds whatever anybody does; `contracts.invariants` counts how often each player succeeded.
 contract InvariantsTest is Base {
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
     Player private player;
+    JobEscrow private twin;
     uint256 private genesis;
+    uint256 private clientsMoney;
 
     function setUp() public override {
         super.setUp();
-        player = new Player(escrow, token, rewards, client, coordinator, node);
+        player = new Player(
+            World.Parts(
+                token, escrow, registry, disputes, rewards, client, coordinator, guardian, SIGNER_KEY, auditorKeys
+            )
+        );
+        token.mint(address(player), 100_000_000 ether);
+        token.mint(client, 100_000_000 ether);
+        twin = new JobEscrow(token, treasury, address(this), 500, WINDOW, GRACE, registry, address(disputes));
+        twin.grantRole(twin.RECEIPT_SIGNER_ROLE(), signer);
         genesis = token.totalSupply();
+        clientsMoney = token.balanceOf(client);
     }
 
     /// @dev forge asks for this by name.
@@ -130,43 +72,132 @@ contract InvariantsTest is Base {
         targets[0] = address(player);
     }
 
-    /// @dev The escrow holds exactly the caps of the jobs that have no outcome yet.
-    function invariant_EscrowHoldsWhatIsLocked() external view {
-        vm.assertEq(token.balanceOf(address(escrow)), player.locked());
+    /// @dev What only ends a run.
+    function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
+        excluded = new FuzzSelector[](1);
+        excluded[0] = FuzzSelector(address(player), new bytes4[](2));
+        excluded[0].selectors[0] = Jobs.endEverything.selector;
+        excluded[0].selectors[1] = Stakes.leaveAll.selector;
     }
 
-    function invariant_AJobEndsOnce() external view {
-        vm.assertEq(player.doubleEnds(), 0);
+    /// @dev No player met anything that must not be: a job that ended twice, an honest proposal voided, a disputed one
+    ///      finalized, stake that left early or escaped a slash, rewards above the limit.
+    function nothingForbiddenHappened() public view {
+        vm.assertEq(player.violations(), 0, player.lastViolation());
     }
 
-    /// @dev The node owns nothing but what it claimed.
-    function invariant_ClaimsAreRemembered() external view {
-        vm.assertEq(rewards.claimed(node), token.balanceOf(node));
-        vm.assertEq(rewards.totalClaimed(), token.balanceOf(node));
+    function escrowHoldsTheCapsOfOpenJobs() public view {
+        vm.assertEq(token.balanceOf(address(escrow)), player.lockedCaps(), "escrow and caps");
     }
 
-    /// @dev Tokens appear only as rewards and disappear only by jobs.
-    function invariant_SupplyIsGenesisPlusRewardsMinusBurned() external view {
-        vm.assertEq(token.totalSupply(), genesis + player.paid() - escrow.totalBurned());
-        vm.assertEq(rewards.totalClaimed(), player.paid());
+    /// @dev Active, unbonding and co-staked, to the unit.
+    function registryHoldsTheStake() public view {
+        (, uint256 first) = player.owed(0);
+        (, uint256 second) = player.owed(1);
+        vm.assertEq(token.balanceOf(address(registry)), first + second, "registry and stake");
     }
 
-    function invariant_RewardsAreAtMost95PercentOfBurned() external view {
-        vm.assertLe(rewards.totalClaimed(), (escrow.totalBurned() * 95) / 100);
+    function supplyPlusBurnedIsInitialPlusMinted() public view {
+        uint256 burned = escrow.totalBurned() + player.slashesBurned() + player.bondsBurned();
+        vm.assertEq(token.totalSupply() + burned, genesis + rewards.totalClaimed(), "supply and burned");
     }
 
-    /// @dev Every handler succeeded in every run, or the above says little.
-    function afterInvariant() external view {
-        bytes4[6] memory calls = [
-            Player.open.selector,
-            Player.propose.selector,
-            Player.finalize.selector,
-            Player.cancel.selector,
-            Player.refund.selector,
-            Player.postAndClaim.selector
-        ];
-        for (uint256 i = 0; i < calls.length; ++i) {
-            vm.assertGt(player.successes(calls[i]), 0, "a handler never succeeded");
+    function burnedPlusFeeIsThePriceOfFinalizedJobs() public view {
+        vm.assertEq(escrow.totalBurned() + token.balanceOf(treasury), player.pricesPaid(), "burned, fees and prices");
+    }
+
+    /// @dev burn + fee + refund = escrow, once: what the client has not is locked, or was the price of a job.
+    function everyEscrowIsPaidOutOnce() public view {
+        vm.assertEq(
+            token.balanceOf(client) + player.lockedCaps() + player.pricesPaid(), clientsMoney, "the client's money"
+        );
+    }
+
+    function claimsAreAtMostTheRootAndThatAtMost95PercentOfBurned() public view {
+        uint256 total = rewards.activeEpoch().total;
+        vm.assertLe(rewards.totalClaimed(), total);
+        vm.assertLe(total, (escrow.totalBurned() * 95) / 100);
+        vm.assertLe(total, player.earned(0) + player.earned(1));
+    }
+
+    function claimsNeverFall() public view {
+        vm.assertTrue(player.claimsHold(), "claims fell");
+    }
+
+    /// @dev Only receipts of finalized, undisputed proposals are paid, each 0.95 of what it burned.
+    function noRewardWithoutAReceipt() public view {
+        address[6] memory all = player.everybody();
+        vm.assertLe(rewards.claimed(all[0]), player.earned(0));
+        vm.assertLe(rewards.claimed(all[1]), player.earned(1));
+    }
+
+    function finalStatesAreFinal() public view {
+        vm.assertTrue(player.finalStatesHold(), "a final state changed");
+    }
+
+    /// @dev All shares together are never worth more than what is there, nor much less.
+    function roundingNeverRaisesAnOutflow() public view {
+        for (uint256 i = 0; i < 2; ++i) {
+            (uint256 sum, uint256 held) = player.owed(i);
+            vm.assertLe(sum, held);
+        }
+    }
+
+    function disputesHoldTheBondsOfOpenChallenges() public view {
+        vm.assertEq(token.balanceOf(address(disputes)), player.openBonds(), "bonds");
+    }
+
+    function locksAreThoseOfAwardedJobs() public view {
+        vm.assertEq(registry.operatorOf(player.everybody()[0]).locked, player.openLocks(), "locks");
+    }
+
+    function receiptsHoldHereAndNowhereElse() public {
+        (bool found, Disputes.Leaf memory leaf) = player.anyReceipt();
+        if (!found) return;
+        SignedMessages.Receipt memory stated = leaf.receipt;
+        vm.assertTrue(escrow.verifyReceipt(stated, leaf.signature, leaf.path));
+        vm.assertTrue(escrow.isReceiptSigned(stated, leaf.signature));
+        vm.assertFalse(twin.isReceiptSigned(stated, leaf.signature));
+        stated.attempt += 1;
+        vm.assertFalse(escrow.verifyReceipt(stated, leaf.signature, leaf.path));
+        stated.attempt -= 1;
+        uint256 here = block.chainid;
+        vm.chainId(here + 1);
+        bool elsewhere = escrow.verifyReceipt(stated, leaf.signature, leaf.path);
+        vm.chainId(here);
+        vm.assertFalse(elsewhere);
+    }
+
+    /// @dev One campaign checks all of them after every call: forge would play anew for each of several functions.
+    function invariant_EverythingHolds() external {
+        nothingForbiddenHappened();
+        escrowHoldsTheCapsOfOpenJobs();
+        registryHoldsTheStake();
+        supplyPlusBurnedIsInitialPlusMinted();
+        burnedPlusFeeIsThePriceOfFinalizedJobs();
+        everyEscrowIsPaidOutOnce();
+        claimsAreAtMostTheRootAndThatAtMost95PercentOfBurned();
+        claimsNeverFall();
+        noRewardWithoutAReceipt();
+        finalStatesAreFinal();
+        roundingNeverRaisesAnOutflow();
+        disputesHoldTheBondsOfOpenChallenges();
+        locksAreThoseOfAwardedJobs();
+        receiptsHoldHereAndNowhereElse();
+    }
+
+    /// @dev From wherever a run ended, everybody gets out: every job is finalized or refunded and all stake is
+    ///      withdrawn, without coordinator, auditors or pauser.
+    function afterInvariant() external {
+        vm.prank(guardian);
+        escrow.pause();
+        player.endEverything();
+        vm.assertEq(token.balanceOf(address(escrow)), 0);
+        vm.assertEq(token.balanceOf(address(disputes)), 0);
+        player.leaveAll();
+        for (uint256 i = 0; i < 2; ++i) {
+            (uint256 left,) = player.owed(i);
+            vm.assertLe(left, 4); // shares that were worth nothing, until the roundings of others' leaving
         }
     }
 }

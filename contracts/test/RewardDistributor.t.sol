@@ -2,9 +2,16 @@
 pragma solidity ^0.8.28;
 
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {IBurnCounter, IRewardPools} from "../src/Interfaces.sol";
 import {KilnToken} from "../src/KilnToken.sol";
-import {IBurnCounter, RewardDistributor} from "../src/RewardDistributor.sol";
+import {NodeRegistry} from "../src/NodeRegistry.sol";
+import {RewardDistributor} from "../src/RewardDistributor.sol";
 import {Base} from "./Base.sol";
+
+/// @dev Has burned more than 96 bits hold.
+contract HugeCounter is IBurnCounter {
+    uint256 public constant totalBurned = 2 ** 200;
+}
 
 contract RewardDistributorTest is Base {
     address private other = address(0x07E6);
@@ -16,11 +23,13 @@ contract RewardDistributorTest is Base {
 
     function test_RevertWhen_DeployedWrong() public {
         vm.expectRevert(RewardDistributor.ZeroAddress.selector);
-        new RewardDistributor(KilnToken(address(0)), IBurnCounter(address(escrow)), address(this), 0);
+        new RewardDistributor(KilnToken(address(0)), escrow, registry, address(this), 0);
         vm.expectRevert(RewardDistributor.ZeroAddress.selector);
-        new RewardDistributor(token, IBurnCounter(address(0)), address(this), 0);
+        new RewardDistributor(token, IBurnCounter(address(0)), registry, address(this), 0);
         vm.expectRevert(RewardDistributor.ZeroAddress.selector);
-        new RewardDistributor(token, IBurnCounter(address(escrow)), address(0), 0);
+        new RewardDistributor(token, escrow, IRewardPools(address(0)), address(this), 0);
+        vm.expectRevert(RewardDistributor.ZeroAddress.selector);
+        new RewardDistributor(token, escrow, registry, address(0), 0);
     }
 
     function test_RevertWhen_StrangerPostsOrVetoes() public {
@@ -106,7 +115,7 @@ contract RewardDistributorTest is Base {
     }
 
     function test_WithoutAWindowARootIsActiveAtOnce() public {
-        rewards = new RewardDistributor(token, IBurnCounter(address(escrow)), address(this), 0);
+        rewards = new RewardDistributor(token, escrow, registry, address(this), 0);
         rewards.grantRole(rewards.COORDINATOR_ROLE(), coordinator);
         rewards.grantRole(rewards.GUARDIAN_ROLE(), guardian);
         token.grantRole(token.MINTER_ROLE(), address(rewards));
@@ -217,6 +226,63 @@ contract RewardDistributorTest is Base {
         vm.assertEq(rewards.claim(node, later, proof), uint256(second) + 1);
         vm.assertEq(token.balanceOf(node), later);
         vm.assertEq(rewards.claimed(node), later);
+    }
+
+    function test_RevertWhen_StrangerPools() public {
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.NotRegistry.selector, stranger));
+        vm.prank(stranger);
+        rewards.setPooled(node);
+    }
+
+    /// @dev What a pooled operator earns goes through the registry: commission to it, the rest to all who stake.
+    function test_APooledOperatorsRewardsAreShared() public {
+        registerOperator(30 ether, 1_000, true);
+        fund(staker, 10 ether);
+        vm.prank(staker);
+        registry.stake(operator, 10 ether);
+        vm.assertTrue(rewards.isPooled(operator));
+        post(1, rewards.rewardLeaf(operator, 40 ether), 40 ether);
+        vm.warp(block.timestamp + VETO);
+        vm.expectEmit();
+        emit NodeRegistry.Rewarded(operator, 4 ether, 36 ether);
+        vm.assertEq(rewards.claim(operator, 40 ether, new bytes32[](0)), 40 ether);
+        vm.assertEq(token.balanceOf(operator), 4 ether);
+        vm.assertEq(token.balanceOf(address(registry)), 76 ether);
+        // 27 and 9, but for less than a unit that the virtual shares keep.
+        vm.assertLe(57 ether - activeOf(operator), 1);
+        vm.assertLe(19 ether - activeOf(staker), 1);
+        vm.assertEq(rewards.claimed(operator), 40 ether);
+    }
+
+    /// @dev Nobody stakes any more: all of it is the operator's. And with all of it as commission nothing is shared.
+    function test_APooledOperatorAlone() public {
+        registerOperator(0, 10_000, true);
+        post(1, rewards.rewardLeaf(operator, 40 ether), 40 ether);
+        vm.warp(block.timestamp + VETO);
+        rewards.claim(operator, 40 ether, new bytes32[](0));
+        vm.assertEq(token.balanceOf(operator), 40 ether);
+        vm.assertEq(token.balanceOf(address(registry)), 0);
+    }
+
+    /// @dev Without commission all of it is shared.
+    function test_WithoutCommissionAllIsShared() public {
+        registerOperator(1 ether, 0, true);
+        post(1, rewards.rewardLeaf(operator, 40 ether), 40 ether);
+        vm.warp(block.timestamp + VETO);
+        rewards.claim(operator, 40 ether, new bytes32[](0));
+        vm.assertEq(token.balanceOf(operator), 0);
+        vm.assertEq(token.balanceOf(address(registry)), 41 ether);
+    }
+
+    /// @dev A counter beyond 96 bits bounds a total by 96 bits: it is never cut off silently.
+    function test_ACounterBeyond96BitsBoundsNothingAway() public {
+        rewards = new RewardDistributor(token, new HugeCounter(), registry, address(this), 0);
+        rewards.grantRole(rewards.COORDINATOR_ROLE(), coordinator);
+        uint256 most = type(uint96).max;
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.TotalAboveBurned.selector, most + 1, most));
+        post(1, ROOT, most + 1);
+        post(1, ROOT, most);
+        vm.assertEq(rewards.activeEpoch().total, most);
     }
 
     function post(uint64 epoch, bytes32 root, uint256 total) private {

@@ -2,20 +2,23 @@
 pragma solidity ^0.8.28;
 
 import {JobEscrow} from "../src/JobEscrow.sol";
+import {ReceiptTree} from "../src/ReceiptTree.sol";
+import {SignedMessages} from "../src/SignedMessages.sol";
 import {Base} from "./Base.sol";
 
 /// @dev Writes what the contracts compute for fixed inputs, so that other languages can be checked against it.
 contract VectorsTest is Base {
     function test_WriteVectors() public {
         vm.chainId(31337);
-        JobEscrow.Receipt memory first = receipt(0);
-        JobEscrow.Receipt memory second = receipt(1);
-        bytes32 root = hashPair(escrow.receiptLeaf(first), escrow.receiptLeaf(second));
+        SignedMessages.Receipt memory first = receipt(0);
+        SignedMessages.Receipt memory second = receipt(1);
+        second.price = 5 ether;
+        bytes32 root = ReceiptTree.parent(leafOf(first), first.price, leafOf(second), second.price);
         openJob();
         vm.prank(coordinator);
-        escrow.propose(JOB, 14 ether, root, 2);
-        bytes memory signature = signDigest(SIGNER_KEY, escrow.receiptDigest(first));
-        vm.assertTrue(escrow.verifyReceipt(first, signature, one(escrow.receiptLeaf(second))));
+        escrow.propose(JOB, 12 ether, root, 2);
+        bytes memory signature = signReceipt(first);
+        vm.assertTrue(escrow.verifyReceipt(first, signature, beside(leafOf(second), second.price)));
 
         string memory domain = domainVector();
         string memory orders = orderVector();
@@ -26,7 +29,10 @@ contract VectorsTest is Base {
         vm.serializeString("all", "jobOrder", orders);
         vm.serializeString("all", "permit", permits);
         vm.serializeString("all", "receipt", receipts);
-        vm.writeJson(vm.serializeString("all", "reward", reward), "./out/vectors.json");
+        vm.serializeString("all", "reward", reward);
+        vm.serializeString("all", "commitment", commitmentVector());
+        vm.serializeString("all", "nodeKey", nodeKeyVector());
+        vm.writeJson(vm.serializeString("all", "ruling", rulingVector()), "./out/vectors.json");
     }
 
     function domainVector() private returns (string memory) {
@@ -65,8 +71,8 @@ contract VectorsTest is Base {
     }
 
     function receiptVector(
-        JobEscrow.Receipt memory first,
-        JobEscrow.Receipt memory second,
+        SignedMessages.Receipt memory first,
+        SignedMessages.Receipt memory second,
         bytes32 root,
         bytes memory signature
     ) private returns (string memory) {
@@ -84,12 +90,50 @@ contract VectorsTest is Base {
         vm.serializeBytes32("receipt", "typeHash", escrow.RECEIPT_TYPEHASH());
         vm.serializeBytes32("receipt", "structHash", escrow.receiptStructHash(first));
         vm.serializeBytes32("receipt", "digest", escrow.receiptDigest(first));
-        vm.serializeBytes32("receipt", "leaf", escrow.receiptLeaf(first));
-        vm.serializeBytes32("receipt", "siblingLeaf", escrow.receiptLeaf(second));
+        vm.serializeBytes32("receipt", "leaf", escrow.receiptLeaf(first, signature));
+        vm.serializeBytes32("receipt", "siblingLeaf", leafOf(second));
+        vm.serializeString("receipt", "siblingPrice", vm.toString(second.price));
         vm.serializeBytes32("receipt", "root", root);
         vm.serializeBytes32("receipt", "privateKey", bytes32(SIGNER_KEY));
         vm.serializeAddress("receipt", "signer", signer);
         return vm.serializeBytes("receipt", "signature", signature);
+    }
+
+    function commitmentVector() private returns (string memory) {
+        SignedMessages.Commitment memory made = SignedMessages.Commitment(keccak256("lease"), 3, ROOT, 64);
+        bytes32 digest = escrow.commitmentDigest(made);
+        vm.serializeString("commitment", "type", "Commitment(bytes32 lease,uint64 token,bytes32 root,uint64 cells)");
+        vm.serializeBytes32("commitment", "lease", made.lease);
+        vm.serializeUint("commitment", "token", made.token);
+        vm.serializeBytes32("commitment", "root", made.root);
+        vm.serializeUint("commitment", "cells", made.cells);
+        vm.serializeBytes32("commitment", "typeHash", escrow.COMMITMENT_TYPEHASH());
+        vm.serializeBytes32("commitment", "privateKey", bytes32(NODE_KEY));
+        vm.serializeAddress("commitment", "node", node);
+        vm.serializeBytes32("commitment", "digest", digest);
+        return vm.serializeBytes("commitment", "signature", signDigest(NODE_KEY, digest));
+    }
+
+    function nodeKeyVector() private returns (string memory) {
+        bytes32 digest = registry.nodeKeyDigest(node, operator);
+        vm.serializeString("nodeKey", "type", "NodeKey(address node,address operator)");
+        vm.serializeAddress("nodeKey", "node", node);
+        vm.serializeAddress("nodeKey", "operator", operator);
+        vm.serializeAddress("nodeKey", "verifyingContract", address(registry));
+        vm.serializeBytes32("nodeKey", "privateKey", bytes32(NODE_KEY));
+        vm.serializeBytes32("nodeKey", "digest", digest);
+        return vm.serializeBytes("nodeKey", "signature", signDigest(NODE_KEY, digest));
+    }
+
+    function rulingVector() private returns (string memory) {
+        bytes32 digest = disputes.rulingDigest(7, true, 2_500);
+        vm.serializeString("ruling", "type", "Ruling(uint256 challenge,bool upheld,uint16 slashBps)");
+        vm.serializeUint("ruling", "challenge", 7);
+        vm.serializeUint("ruling", "slashBps", 2_500);
+        vm.serializeAddress("ruling", "verifyingContract", address(disputes));
+        vm.serializeBytes32("ruling", "privateKey", bytes32(auditorKeys[0]));
+        vm.serializeBytes32("ruling", "digest", digest);
+        return vm.serializeBytes("ruling", "signature", signDigest(auditorKeys[0], digest));
     }
 
     function rewardVector() private returns (string memory) {

@@ -18,7 +18,7 @@ from coordinator.store.database import Database
 from coordinator.store.models import Epoch, Job, Receipt, Reward
 from jobs.pricing import reward_units
 from jobs.states import JOB_FINAL
-from verification.receipts import ReceiptTree, reward_leaf
+from verification.receipts import RewardTree, reward_leaf
 
 __all__ = ["close_epoch", "reward_tree"]
 
@@ -28,9 +28,9 @@ NEVER = 0
 log = structlog.get_logger(__name__)
 
 
-def reward_tree(rewards: list[tuple[str, int]]) -> ReceiptTree:
+def reward_tree(rewards: list[tuple[str, int]]) -> RewardTree:
     """The tree over (account, cumulative units), ordered by account so that anyone builds the same."""
-    return ReceiptTree([reward_leaf(account, cumulative) for account, cumulative in sorted(rewards)])
+    return RewardTree([reward_leaf(account, cumulative) for account, cumulative in sorted(rewards)])
 
 
 def close_epoch(db: Database, settings: Settings) -> int | None:

@@ -33,7 +33,8 @@ def sign_receipt(
         commitment=bytes.fromhex(commitment.removeprefix("0x")), price=price,
     )  # fmt: skip
     _, key = receipt_signer(settings)
-    return SignedReceipt(leaf="0x" + receipt_leaf(message).hex(), signature=sign(message, key))
+    signature = sign(message, key)
+    return SignedReceipt(leaf="0x" + receipt_leaf(message, bytes.fromhex(signature[2:])).hex(), signature=signature)
 
 
 def job_receipts(session: Session, job_id: str) -> Sequence[Receipt]:
@@ -43,4 +44,4 @@ def job_receipts(session: Session, job_id: str) -> Sequence[Receipt]:
 
 def receipt_tree(receipts: Sequence[Receipt]) -> ReceiptTree:
     """The tree over a job's receipts, in the order of `job_receipts`."""
-    return ReceiptTree([bytes.fromhex(receipt.leaf[2:]) for receipt in receipts])
+    return ReceiptTree([(bytes.fromhex(receipt.leaf[2:]), receipt.price) for receipt in receipts])

@@ -51,15 +51,16 @@ def honest() -> dict[str, Any]:
         cells = tile.cell_count()
         fields = {"job": "j1", "tile": number, "attempt": 1, "node": address(NODE), "price": 1000 + number}
         message = receipt_message(DOMAIN, commitment=root, **fields)
-        leaves.append(receipt_leaf(message))
+        signature = sign(message, SIGNER)
+        leaves.append((receipt_leaf(message, bytes.fromhex(signature[2:])), fields["price"]))
         committed = commitment_message(DOMAIN, lease=lease, token=1, root=root, cells=cells)
         receipts.append(
             {
                 **fields,
                 "price": str(fields["price"]),
                 "commitment": hexed(root),
-                "signature": sign(message, SIGNER),
-                "leaf": hexed(leaves[-1]),
+                "signature": signature,
+                "leaf": hexed(leaves[-1][0]),
                 "lease": lease,
                 "fencing_token": 1,
                 "node_signature": sign(committed, NODE),

@@ -20,6 +20,8 @@ from contracts.typed_data import JobOrder, Permit, job_order_data, sign, sign_pe
 DAY = 24 * 3600
 WINDOW = 60
 GRACE = 3600
+UNBONDING = 7 * DAY
+RULING = 2 * DAY
 
 
 @dataclass
@@ -80,6 +82,11 @@ def make_stack(chain: EmbeddedChain, folder: Path, *, window: int = WINDOW, veto
             veto_window=veto_window,
             guardian=keys.guardian.address,
             faucet=keys.faucet.address,
+            unbonding_period=UNBONDING,
+            ruling_period=RULING,
+            bond=KILN,
+            auditors=(keys.auditor.address,),
+            price_max_age=1_000_000_000,
         ),
         addresses_file=folder / "addresses.json",
     )

@@ -36,7 +36,7 @@ def test_forge_tests_pass() -> None:
     """Unit, fuzz and invariant tests; forge fails on any failure."""
     report = json.loads(forge_test.run(["--json"]))
     outcomes = [test["status"] for suite in report.values() for test in suite["test_results"].values()]
-    assert len(outcomes) >= 79
+    assert len(outcomes) >= 165
     assert set(outcomes) == {"Success"}
 
 

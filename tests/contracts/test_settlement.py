@@ -6,6 +6,7 @@ from eth_utils.crypto import keccak
 
 from contracts.client import JobState
 from contracts.deploy import KILN
+from contracts.disputes import Sibling
 from contracts.typed_data import Receipt, receipt_data, receipt_leaf, reward_leaf, sign
 
 from .conftest import WINDOW, Stack
@@ -15,6 +16,11 @@ pytestmark = pytest.mark.chain
 
 def pair(left: bytes, right: bytes) -> bytes:
     return keccak(min(left, right) + max(left, right))
+
+
+def sum_pair(left: bytes, right: bytes, price: int) -> bytes:
+    """The parent of two leaves of one price."""
+    return keccak(b"".join(leaf + price.to_bytes(32, "big") for leaf in sorted((left, right))))
 
 
 def test_a_job_from_signature_to_reward(stack: Stack) -> None:
@@ -34,15 +40,17 @@ def test_a_job_from_signature_to_reward(stack: Stack) -> None:
     receipts = [
         Receipt(order.job, tile, 1, node.address, bytes([tile]) * 32, 20 * KILN) for tile, node in enumerate(nodes)
     ]
-    leaves = [receipt_leaf(receipt) for receipt in receipts]
-    assert leaves[0] == coordinator.receipt_leaf(receipts[0])
-    proposed = coordinator.propose(order.job, 40 * KILN, pair(*leaves), 2)
+    signatures = [sign(receipt_data(receipt, stack.addresses), keys.signer) for receipt in receipts]
+    leaves = [receipt_leaf(receipt, signed) for receipt, signed in zip(receipts, signatures, strict=True)]
+    assert leaves[0] == coordinator.receipt_leaf(receipts[0], signatures[0])
+    root = sum_pair(leaves[0], leaves[1], 20 * KILN)
+    proposed = coordinator.propose(order.job, 40 * KILN, root, 2)
     state = coordinator.escrow(order.job)
     assert (state.state, state.price, state.receipt_count, state.receipt_root) == (
         JobState.PROPOSED,
         40 * KILN,
         2,
-        pair(*leaves),
+        root,
     )
     assert state.client == client.address
     stack.pass_time(WINDOW)
@@ -57,12 +65,11 @@ def test_a_job_from_signature_to_reward(stack: Stack) -> None:
     assert coordinator.total_supply() == supply - 38 * KILN
 
     # and a receipt can be proven on chain, while a changed one cannot
-    signed = sign(receipt_data(receipts[0], stack.addresses), keys.signer)
-    assert coordinator.verify_receipt(receipts[0], signed, [leaves[1]])
-    assert not coordinator.verify_receipt(Receipt(**(vars(receipts[0]) | {"price": 1})), signed, [leaves[1]])
-    assert not coordinator.verify_receipt(
-        receipts[0], sign(receipt_data(receipts[0], stack.addresses), client), [leaves[1]]
-    )
+    path = [Sibling(leaves[1], 20 * KILN)]
+    assert coordinator.verify_receipt(receipts[0], signatures[0], path)
+    assert not coordinator.verify_receipt(Receipt(**(vars(receipts[0]) | {"price": 1})), signatures[0], path)
+    assert not coordinator.verify_receipt(receipts[0], signatures[0], [Sibling(leaves[1], 19 * KILN)])
+    assert not coordinator.verify_receipt(receipts[0], sign(receipt_data(receipts[0], stack.addresses), client), path)
 
     # and its node is paid, by whoever sends the claim
     previous = coordinator.active_epoch()

@@ -9,19 +9,29 @@ from eth_utils.crypto import keccak
 from contracts.addresses import Addresses
 from contracts.artifacts import vectors
 from contracts.typed_data import (
+    Commitment,
     JobOrder,
     Receipt,
+    commitment_data,
     job_order_data,
+    node_key_data,
     permit_data,
     receipt_data,
     receipt_leaf,
     reward_leaf,
+    ruling_data,
     sign,
 )
+from jobs.typed_data import Domain, commitment_message
 
 VECTORS = vectors()
 ADDRESSES = Addresses(
-    VECTORS["domain"]["chainId"], VECTORS["domain"]["token"], VECTORS["domain"]["verifyingContract"], "0x" + "00" * 20
+    VECTORS["domain"]["chainId"],
+    VECTORS["domain"]["token"],
+    VECTORS["domain"]["verifyingContract"],
+    "0x" + "00" * 20,
+    registry=VECTORS["nodeKey"]["verifyingContract"],
+    disputes=VECTORS["ruling"]["verifyingContract"],
 )
 
 
@@ -80,9 +90,42 @@ def test_receipt() -> None:
     assert type_string(data) == vector["type"]
     assert digest(data) == hex_bytes(vector["digest"])
     assert sign(data, Account.from_key(vector["privateKey"])) == hex_bytes(vector["signature"])
-    leaf, sibling = receipt_leaf(receipt), hex_bytes(vector["siblingLeaf"])
-    assert leaf == hex_bytes(vector["leaf"]) == keccak(hex_bytes(vector["structHash"]))
-    assert keccak(min(leaf, sibling) + max(leaf, sibling)) == hex_bytes(vector["root"])
+    signature, sibling = hex_bytes(vector["signature"]), hex_bytes(vector["siblingLeaf"])
+    leaf = receipt_leaf(receipt, signature)
+    inner = keccak(hex_bytes(vector["structHash"]) + keccak(signature))
+    assert leaf == hex_bytes(vector["leaf"]) == keccak(inner)
+    words = sorted([(leaf, receipt.price), (sibling, int(vector["siblingPrice"]))])
+    encoded = b"".join(node + price.to_bytes(32, "big") for node, price in words)
+    assert keccak(encoded) == hex_bytes(vector["root"])
+
+
+def test_commitment() -> None:
+    """Type, digest and signature: by these bindings, and by what nodes sign with."""
+    vector = VECTORS["commitment"]
+    made = Commitment(hex_bytes(vector["lease"]), vector["token"], hex_bytes(vector["root"]), vector["cells"])
+    data = commitment_data(made, ADDRESSES)
+    assert type_string(data) == vector["type"]
+    assert keccak(text=vector["type"]) == hex_bytes(vector["typeHash"])
+    assert digest(data) == hex_bytes(vector["digest"])
+    assert sign(data, Account.from_key(vector["privateKey"])) == hex_bytes(vector["signature"])
+    domain = Domain(chain_id=ADDRESSES.chain_id, escrow=ADDRESSES.escrow)
+    theirs = commitment_message(domain, lease="any", token=made.token, root=made.root, cells=made.cells)
+    theirs["message"]["lease"] = made.lease
+    assert digest(theirs) == hex_bytes(vector["digest"])
+
+
+def test_node_key_and_ruling() -> None:
+    """What a node's key and an auditor sign."""
+    for vector, data in (
+        (VECTORS["nodeKey"], node_key_data(VECTORS["nodeKey"]["node"], VECTORS["nodeKey"]["operator"], ADDRESSES)),
+        (
+            VECTORS["ruling"],
+            ruling_data(VECTORS["ruling"]["challenge"], True, VECTORS["ruling"]["slashBps"], ADDRESSES),
+        ),
+    ):
+        assert type_string(data) == vector["type"]
+        assert digest(data) == hex_bytes(vector["digest"])
+        assert sign(data, Account.from_key(vector["privateKey"])) == hex_bytes(vector["signature"])
 
 
 def test_reward() -> None:

@@ -199,20 +199,27 @@ def test_orders_and_receipts_are_hashed_as_the_contracts_hash_them(monkeypatch: 
         commitment=bytes.fromhex(receipt["commitment"][2:]), price=int(receipt["price"]),
     )  # fmt: skip
     assert "0x" + signing_digest(stated).hex() == receipt["digest"]
-    leaf = receipts.receipt_leaf(stated)
+    price, beside = int(receipt["price"]), int(receipt["siblingPrice"])
+    leaf = receipts.receipt_leaf(stated, bytes.fromhex(receipt["signature"][2:]))
     assert "0x" + leaf.hex() == receipt["leaf"]
-    tree = receipts.ReceiptTree([leaf, bytes.fromhex(receipt["siblingLeaf"][2:])])
-    assert "0x" + tree.root.hex() == receipt["root"]
+    tree = receipts.ReceiptTree([(leaf, price), (bytes.fromhex(receipt["siblingLeaf"][2:]), beside)])
+    assert "0x" + tree.root.hex() == receipt["root"] and tree.total == price + beside
     reward = VECTORS["reward"]
     assert "0x" + receipts.reward_leaf(reward["account"], int(reward["cumulative"])).hex() == reward["leaf"]
 
 
 @given(st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=40, unique=True))
 def test_every_receipt_hangs_on_the_root(leaves: list[bytes]) -> None:
-    tree = receipts.ReceiptTree(leaves)
+    prices = [int.from_bytes(leaf[:8], "big") for leaf in leaves]
+    tree = receipts.ReceiptTree(list(zip(leaves, prices, strict=True)))
+    assert tree.total == sum(prices)
     for i, leaf in enumerate(leaves):
-        assert receipts.verify_receipt_path(leaf, tree.proof(i), tree.root)
-        assert not receipts.verify_receipt_path(b"y" * 32, tree.proof(i), tree.root)
+        path, price = tree.proof(i), prices[i]
+        assert receipts.verify_receipt_path(leaf, price, path, tree.root, tree.total)
+        assert not receipts.verify_receipt_path(b"y" * 32, price, path, tree.root, tree.total)
+        assert not receipts.verify_receipt_path(leaf, price, path, tree.root, tree.total + 1)
+        assert not receipts.verify_receipt_path(leaf, price, path[:-1] if path else [leaf], tree.root, tree.total)
+        assert not path or not receipts.verify_receipt_path(leaf, price + 1, path, tree.root, tree.total + 1)
 
 
 def test_malformed_signatures_are_nobodys() -> None:

@@ -104,7 +104,7 @@ def check_receipt(bundle: Bundle, receipt: ReceiptView) -> list[Check]:
 
     message = receipt_of(receipt, bundle.domain)
     root = _bytes(receipt.commitment)
-    leaf = receipt_leaf(message)
+    leaf = receipt_leaf(message, _bytes(receipt.signature))
     signer = recover(message, receipt.signature)
     add("receipt is of this job", receipt.job == bundle.job, receipt.job)
     add("receipt is signed", signer is not None and signer.lower() == bundle.receipt_signer.lower(), str(signer))
@@ -125,8 +125,11 @@ def check_receipt(bundle: Bundle, receipt: ReceiptView) -> list[Check]:
         add("secret draws those cells", drawn == chosen, f"{drawn[:8]}")
     if bundle.receipt_root is not None:
         proof = [_bytes(step) for step in receipt.proof or ()]
-        reached = receipt.proof is not None and verify_receipt_path(leaf, proof, bundle.receipt_root)
-        add("receipt hangs on the root", reached, f"{len(proof)} steps")
+        total = sum(one.price for one in bundle.receipts)
+        reached = receipt.proof is not None and verify_receipt_path(
+            leaf, receipt.price, proof, bundle.receipt_root, total
+        )
+        add("receipt hangs on the root", reached, f"{len(proof) // 2} steps, sums and all")
     return checks
 
 

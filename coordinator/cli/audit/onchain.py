@@ -17,6 +17,7 @@ def check_chain(bundle: Bundle, chain: ChainInfo) -> list[Check]:
     if chain.rpc_url is None:
         return []
     from contracts.addresses import Addresses
+    from contracts.disputes import Sibling
     from contracts.errors import ChainError
     from contracts.reader import ChainReader
     from contracts.typed_data import Receipt
@@ -42,8 +43,11 @@ def check_chain(bundle: Bundle, chain: ChainInfo) -> list[Check]:
                 fields = receipt_of(view, bundle.domain)["message"]
                 receipt = Receipt(**fields)
                 signature = bytes.fromhex(view.signature.removeprefix("0x"))
-                proof = [bytes.fromhex(step.removeprefix("0x")) for step in view.proof or ()]
-                valid = reader.verify_receipt(receipt, signature, proof)
+                words = [bytes.fromhex(word.removeprefix("0x")) for word in view.proof or ()]
+                path = [
+                    Sibling(node, int.from_bytes(total)) for node, total in zip(words[::2], words[1::2], strict=False)
+                ]
+                valid = reader.verify_receipt(receipt, signature, path)
                 checks.append(Check("the escrow accepts the receipt", valid, "", view.tile))
     except ChainError as error:
         checks.append(Check("the chain answers", False, str(error)))

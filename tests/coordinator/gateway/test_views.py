@@ -119,9 +119,10 @@ def test_receipts_prove_themselves(world: World, clock: Clock) -> None:
         price=receipt.price,
     )  # fmt: skip
     assert recover(message, receipt.signature) == signer
-    leaf = receipt_leaf(message)
+    leaf = receipt_leaf(message, bytes.fromhex(receipt.signature[2:]))
     assert receipt.leaf == "0x" + leaf.hex() and receipt.proof is not None
-    assert verify_receipt_path(leaf, [bytes.fromhex(step[2:]) for step in receipt.proof], root)
+    proof = [bytes.fromhex(word[2:]) for word in receipt.proof]
+    assert verify_receipt_path(leaf, receipt.price, proof, root, receipt.price)
     assert receipt.secret is not None
     secret = bytes.fromhex(receipt.secret[2:])
     assert "0x" + secret_hash(secret).hex() == receipt.secret_hash
