@@ -17,7 +17,7 @@ from verification.limits import ADVERSARIES, SHIPPED
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.adversarial")
-    parser.add_argument("--draws", type=int, default=2000, help="trials for each cheat and lane")
+    parser.add_argument("--draws", type=int, default=1000, help="trials for each cheat and lane")
     parser.add_argument("--honest", type=int, default=14, help="more honest pictures of each scene")
     parser.add_argument("--only", default="", help="names of scenes, with commas; default: all")
     parser.add_argument("--cached", action="store_true", help="of emulated classes only what was rendered before")

@@ -83,7 +83,7 @@ def _render_row(
         rate = _draw(claims, rng, draws, Lane.EXACT, probes, lambda p: p.audited)
         wanted = float(np.mean([expected(int(k), len(BLOCKS), probes) for t in touched for k in t]))
         row[label] = _as_json(rate) | {"expected": wanted}
-    within = [0, max(200, draws // 5)]
+    within = [0, draws]
     for _ in range(within[1]):
         within[0] += any(
             _one(claims, rng, Lane.EXACT, FLOOR, lambda p: p.audited) is Verdict.REJECT for _ in range(WITHIN)
