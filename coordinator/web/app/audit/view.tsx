@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { get, info, Problem } from "../api";
+import { get, info, learn, Problem } from "../api";
 import { kiln } from "../format";
 import { query } from "../router";
 import { Failure, Hex, Notice, Stat } from "../views/parts";
@@ -132,6 +132,8 @@ export function Audit() {
 }
 
 async function proven(receipt: Receipt): Promise<Proof> {
+  // Asked anew where it was not there (yet): who opens this page by a link is here before the answer.
+  if (!info.value?.chain) await learn();
   const chain = info.value?.chain;
   if (!chain) throw new Problem("chain", "The gateway does not reach its chain, so nothing says what was signed for. Try again later.", 0);
   const { askChain, climb, leafOf, prove } = await import("./prove");
