@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--seconds 75] [--only render|infer|proofs] [--json FILE]`
+"""`python -m tests.bench [--seconds 75] [--only render|infer|proofs|price] [--json FILE]`
 
 Starts a local stack with one node that has all cores and prints the ratios; absolute times only say what they are
 ratios of.
@@ -15,10 +15,13 @@ from typing import Any
 
 from coordinator.stack import temporary_stack
 from tests.bench.infer import classifier, encoder, measure_infer, reader
+from tests.bench.price import estimate_ratios
 from tests.bench.proofs import commitment_megabytes_per_second
 from tests.bench.render import measure_render
 
-SCENE = Path(__file__).parents[2] / "samples" / "scenes" / "still.blend"
+SCENES = Path(__file__).parents[2] / "samples" / "scenes"
+SCENE = SCENES / "still.blend"
+PRICED = [SCENES / "still.blend", SCENES / "animation.blend"]
 
 
 def show(found: dict[str, dict[str, Any]]) -> None:
@@ -38,18 +41,22 @@ def show(found: dict[str, dict[str, Any]]) -> None:
     for part, name, words in rows:
         if part in found:
             print(f"{found[part][name]:10.3f}  {words}")
+    for scene, ratio in found.get("price", {}).items():
+        print(f"{ratio:10.3f}  {scene}: seconds predicted at admission against measured")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=75, help="length of the plain render and of the bare loop")
-    parser.add_argument("--only", choices=("render", "infer", "proofs"))
+    parser.add_argument("--only", choices=("render", "infer", "proofs", "price"))
     parser.add_argument("--json", type=Path, help="also write all figures here")
     options = parser.parse_args()
     found: dict[str, dict[str, Any]] = {}
     if options.only in (None, "proofs"):
         found["proofs"] = {"megabytes_per_second": commitment_megabytes_per_second()}
-    if options.only != "proofs":
+    if options.only in (None, "price"):
+        found["price"] = dict(estimate_ratios(PRICED))
+    if options.only not in ("proofs", "price"):
         with tempfile.TemporaryDirectory(prefix="kilnet-bench-") as temporary:
             folder = Path(temporary)
             with temporary_stack(nodes=1, data=folder / "data") as stack:

@@ -4,7 +4,7 @@
 
 The low-resolution render sees the whole picture, so its time per pixel and sample is the frame's. What it cannot see
 is measured at full resolution on a few blocks: the time to get the scene ready, the fixed cost of a call, and, with
-adaptive sampling, the share of the samples that is really taken.
+adaptive sampling, how many samples are really taken: the blocks' time against their time with a fixed number.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from .session import Array, Session
 _CELL = 8
 _CELLS, _BUDGET_S = 5, 4.0
 """At most so many blocks are timed, and no further one is begun after so many seconds."""
+_ADAPTIVE_CELLS, _FIXED_SAMPLES = 32, 64
+"""With adaptive sampling blocks differ by hundreds of times: more are timed, and each also with a fixed number of
+samples. (The pass Debug Sample Count is no help: it is relative to the most that a pixel of the same render took.)"""
 _LONG_ENOUGH_S = 0.5
 """A shorter low-resolution render is timed again with up to 16 times the samples: its time would be mostly noise."""
 
@@ -159,52 +162,55 @@ def _full(session: Session, scene: Scene, contract: dict[str, Any], frame: int) 
         return {"sync_seconds": 0.0, "call_seconds": 0.0, "cell_seconds": 0.0, "taken": 1.0}
     work = protocol.current()
     session.place(scene, frame, contract["width"], contract["height"])
-    cells = _spread(tuple(contract["window"]))
-    counting = bool(contract["adaptive"])
-    layer = next(layer for layer in scene.view_layers if layer.use)
-    layer.cycles.pass_debug_sample_count = counting
+    adaptive = bool(contract["adaptive"])
+    cells = _spread(tuple(contract["window"]), _ADAPTIVE_CELLS if adaptive else _CELLS)
     synced = work.sync_seconds
     set_samples(scene, 1)
     rectangle(session, scene, contract, cells[0])
     sync = work.sync_seconds - synced
-    call = min(_timed(session, scene, contract, cell)[0] for cell in cells[1:3])
+    call = min(_timed(session, scene, contract, cell) for cell in cells[1:3])
     set_samples(scene, int(contract["samples"]))
     seconds: list[float] = []
-    shares: list[float] = []
     began = time.perf_counter()
     for cell in cells:
         if seconds and time.perf_counter() - began > _BUDGET_S:
             break
-        cell_seconds, share = _timed(session, scene, contract, cell, layer.name if counting else "")
-        seconds.append(cell_seconds)
-        shares.append(share)
-    layer.cycles.pass_debug_sample_count = False
+        seconds.append(_timed(session, scene, contract, cell))
+    taken = _taken(session, scene, contract, cells[: len(seconds)], seconds, call) if adaptive else 1.0
     return {
         "sync_seconds": round(sync, 4),
         "call_seconds": round(call, 5),
         "cell_seconds": round(float(np.mean(seconds)), 5),
-        "taken": float(np.mean(shares)),
+        "taken": taken,
     }
 
 
-def _timed(
-    session: Session, scene: Scene, contract: dict[str, Any], cell: Rect, layer: str = ""
-) -> tuple[float, float]:
-    """Seconds of one block, and the share of its samples that were taken (1 without a layer to count in)."""
+def _taken(
+    session: Session, scene: Scene, contract: dict[str, Any], cells: list[Rect], seconds: list[float], call: float
+) -> float:
+    """Share of the contract's samples that adaptive sampling takes, each sample weighed by what it costs: the time of
+    all these blocks against their time with a fixed number of samples."""
+    scene.cycles.use_adaptive_sampling = False
+    set_samples(scene, _FIXED_SAMPLES)
+    fixed = sum(max(0.0, _timed(session, scene, contract, cell) - call) for cell in cells)
+    set_samples(scene, int(contract["samples"]))
+    scene.cycles.use_adaptive_sampling = True
+    adaptive = sum(max(0.0, one - call) for one in seconds)
+    share = adaptive / max(fixed, 1e-4) * _FIXED_SAMPLES / contract["samples"]
+    return min(1.0, max(share, 1 / contract["samples"]))
+
+
+def _timed(session: Session, scene: Scene, contract: dict[str, Any], cell: Rect) -> float:
+    """Seconds of one block."""
     began = time.perf_counter()
-    planes = session.render(scene, with_guard(cell, int(contract["guard"]), tuple(contract["window"])))
-    seconds = time.perf_counter() - began
-    counts = planes.get(f"{layer}.Debug Sample Count.X") if layer else None
-    if counts is None:
-        return seconds, 1.0
-    share = float(counts.mean())
-    return seconds, min(1.0, share if share <= 1.0 else share / contract["samples"])
+    session.render(scene, with_guard(cell, int(contract["guard"]), tuple(contract["window"])))
+    return time.perf_counter() - began
 
 
-def _spread(window: Rect) -> list[Rect]:
+def _spread(window: Rect, count: int) -> list[Rect]:
     """Blocks spread over the window, the same for every run."""
     x0, y0, x1, y1 = window
     w, h = max(1, x1 - x0 - _CELL), max(1, y1 - y0 - _CELL)
-    places = [((0.5 + 0.618034 * i) % 1.0, (0.5 + 0.754878 * i) % 1.0) for i in range(_CELLS)]
+    places = [((0.5 + 0.618034 * i) % 1.0, (0.5 + 0.754878 * i) % 1.0) for i in range(count)]
     corners = [(x0 + int(u * w), y0 + int(v * h)) for u, v in places]
     return [(x, y, min(x1, x + _CELL), min(y1, y + _CELL)) for x, y in corners]
