@@ -6,6 +6,7 @@ database to the frame that shows it. The gateway, its broker and the workers tha
 
 from __future__ import annotations
 
+import logging
 import statistics
 import tempfile
 import threading
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import structlog
 from sqlalchemy import func, select
 
 from coordinator.store.models import Event
@@ -182,6 +184,7 @@ def main() -> None:
     """Print the figures of docs/web.md."""
     from playwright.sync_api import sync_playwright
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         found = measure(browser)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import logging
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
 from PIL import Image
 
 from tests.coordinator.gateway.conftest import Served
@@ -25,6 +27,7 @@ def main() -> None:
     """Build a town, look at it, keep what is seen."""
     from playwright.sync_api import sync_playwright
 
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, chained(Path(folder)) as served, sync_playwright() as started:
         done, running = _town(served)
