@@ -55,7 +55,8 @@ say "installing anvil, forge and the Solidity compiler"
 "$venv/bin/python" -m coordinator.web.build --install || say "without the page's compiler: the test that rebuilds it is skipped"
 if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     say "installing chromium for the page's tests (100 MB to fetch)"
-    apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1 || say "without chromium: the page's tests are skipped"
+    install="apt-get install -y -qq --no-install-recommends chromium"
+    { $install || { apt-get update -qq && $install; }; } >/dev/null 2>&1 || say "without chromium: the page's tests are skipped"
 fi
 
 wanted >"$stamp"
