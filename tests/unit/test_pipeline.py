@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from jobs.errors import BadInput
 from jobs.pipeline import InferStep, RenderStep, load_pipeline
 
+SAMPLES = Path(__file__).parents[2] / "samples"
 GOOD = """
 version: 1
 cap_usd: 12.50
@@ -76,3 +78,12 @@ def test_what_is_wrong_is_named(folder: Path, old: str, new: str, told: str) -> 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="check the path"):
         load_pipeline(tmp_path / "none.yaml")
+
+
+def test_the_sample_is_a_pipeline(tmp_path: Path) -> None:
+    """samples/pipeline.yaml, once the model is where its first lines say."""
+    samples = tmp_path / "samples"
+    shutil.copytree(SAMPLES, samples, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "batch").mkdir()
+    (tmp_path / "batch" / "model.onnx").write_bytes(b"")
+    assert [step.name for step in load_pipeline(samples / "pipeline.yaml").steps] == ["frames", "read"]
