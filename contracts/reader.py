@@ -96,6 +96,7 @@ class RewardEpoch:
     root: bytes
     total: int
     active_at: int
+    """From when claims are made on it; 0 once they are."""
 
 
 class ChainReader(StakeViews, DisputeViews):

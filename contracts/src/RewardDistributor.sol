@@ -20,7 +20,7 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
         bytes32[] proof;
     }
 
-    /// @notice One epoch's statement. `activeAt` is in unix seconds.
+    /// @notice One epoch's statement. `activeAt` is in unix seconds, and 0 once claims are made on it.
     struct Epoch {
         bytes32 root;
         uint96 total;
@@ -28,12 +28,13 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
         uint64 number;
     }
 
-    /// @dev The epoch that claims are made on, and what was claimed in all: two slots, read and written together.
+    /// @dev The epoch that claims are made on, what was claimed in all, and when the pending one takes its place (0 if
+    ///      none does): two slots, which are all of this contract's that a claim reads, but its account's.
     struct Active {
         bytes32 root;
         uint96 total;
         uint96 claimed;
-        uint32 activeAt;
+        uint32 promoteAt;
         uint32 number;
     }
 
@@ -49,6 +50,8 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
     bytes32 public constant GUARDIAN_ROLE = keccak256("GUARDIAN_ROLE");
     /// @notice Most that is minted for what was burned, in 1/10000.
     uint256 public constant REWARD_BPS = 9_500;
+    /// @notice Longest veto window that can be deployed, in seconds.
+    uint40 public constant MAX_VETO_WINDOW = 90 days;
 
     /// @notice The token that rewards are minted in.
     KilnToken public immutable token;
@@ -92,6 +95,8 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
     error NothingToClaim(address account, uint256 claimed);
     /// @notice The root's leaves add up to more than its total.
     error ClaimsAboveTotal(uint256 claims, uint256 total);
+    /// @notice A root waits for at most MAX_VETO_WINDOW.
+    error VetoWindowTooLong(uint256 vetoWindow);
     /// @notice Only the registry may do that.
     error NotRegistry(address caller);
 
@@ -111,6 +116,7 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
             revert ZeroAddress();
         }
         if (address(registry_) == address(0) || admin == address(0)) revert ZeroAddress();
+        if (vetoWindow_ > MAX_VETO_WINDOW) revert VetoWindowTooLong(vetoWindow_);
         token = token_;
         burnCounter = burnCounter_;
         registry = registry_;
@@ -136,7 +142,10 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
 
         uint40 activeAt = uint40(block.timestamp) + vetoWindow;
         // forge-lint: disable-next-line(unsafe-typecast)
-        _pending = Epoch({root: root, total: uint96(total), activeAt: activeAt, number: epoch});
+        uint96 kept = uint96(total); // at most the limit
+        _pending = Epoch({root: root, total: kept, activeAt: activeAt, number: epoch});
+        // forge-lint: disable-next-line(unsafe-typecast)
+        _active.promoteAt = uint32(activeAt); // seconds until 2106
         emit RootPosted(epoch, root, total, activeAt);
         if (vetoWindow == 0) _promote();
     }
@@ -147,6 +156,7 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
         if (pending.root == 0 || block.timestamp >= pending.activeAt) revert NothingToVeto();
         // The number stays, so that a vetoed root cannot be posted again by a stale message.
         _pending = Epoch({root: 0, total: 0, activeAt: 0, number: pending.number});
+        _active.promoteAt = 0;
         emit RootVetoed(pending.number, pending.root);
     }
 
@@ -200,8 +210,8 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
 
     /// @notice The root that claims are made on now.
     function activeEpoch() external view returns (Epoch memory) {
-        if (_isPromotable()) return _pending;
-        return Epoch(_active.root, _active.total, _active.activeAt, _active.number);
+        if (_isPromotable()) return Epoch(_pending.root, _pending.total, 0, _pending.number);
+        return Epoch(_active.root, _active.total, 0, _active.number);
     }
 
     /// @notice The root whose veto window is open; all zero but the number if there is none.
@@ -244,7 +254,8 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
     }
 
     function _isPromotable() private view returns (bool) {
-        return _pending.root != 0 && block.timestamp >= _pending.activeAt;
+        uint32 promoteAt = _active.promoteAt;
+        return promoteAt != 0 && block.timestamp >= promoteAt;
     }
 
     /// @dev Makes a root whose window is over the active one.
@@ -252,8 +263,7 @@ contract RewardDistributor is AccessControl, ReentrancyGuardTransient, IPooledAc
         if (!_isPromotable()) return;
         _active.root = _pending.root;
         _active.total = _pending.total;
-        // forge-lint: disable-next-line(unsafe-typecast)
-        _active.activeAt = uint32(_pending.activeAt); // seconds until 2106
+        _active.promoteAt = 0;
         _active.number = uint32(_pending.number);
         delete _pending;
     }

@@ -48,6 +48,16 @@ contract EscrowOutcomeTest is Base {
         expectMissing(0, ROOT, 0);
     }
 
+    function test_RevertWhen_ThereAreTooManyReceipts() public {
+        openJob();
+        vm.expectRevert(abi.encodeWithSelector(JobEscrow.TooManyReceipts.selector, uint64(2 ** 32)));
+        vm.prank(coordinator);
+        escrow.propose(JOB, 1, ROOT, 2 ** 32);
+        vm.prank(coordinator);
+        escrow.propose(JOB, 1, ROOT, 2 ** 32 - 1);
+        vm.assertEq(uint256(escrow.escrowOf(JOB).receiptCount), 2 ** 32 - 1);
+    }
+
     function test_AJobMayCostNothing() public {
         openJob();
         vm.prank(coordinator);

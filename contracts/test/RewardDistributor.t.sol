@@ -30,6 +30,8 @@ contract RewardDistributorTest is Base {
         new RewardDistributor(token, escrow, IRewardPools(address(0)), address(this), 0);
         vm.expectRevert(RewardDistributor.ZeroAddress.selector);
         new RewardDistributor(token, escrow, registry, address(0), 0);
+        vm.expectRevert(abi.encodeWithSelector(RewardDistributor.VetoWindowTooLong.selector, 90 days + 1));
+        new RewardDistributor(token, escrow, registry, address(this), 90 days + 1);
     }
 
     function test_RevertWhen_StrangerPostsOrVetoes() public {

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts import build, forge_test
+from contracts import build, coverage, forge_test, gas, invariants
 from contracts.errors import ToolMissing
 from contracts.toolchain import PACKAGE
+
+from .mutants import MUTANTS
 
 pytestmark = pytest.mark.chain
 
@@ -36,39 +38,71 @@ def test_forge_tests_pass() -> None:
     """Unit, fuzz and invariant tests; forge fails on any failure."""
     report = json.loads(forge_test.run(["--json"]))
     outcomes = [test["status"] for suite in report.values() for test in suite["test_results"].values()]
-    assert len(outcomes) >= 165
+    assert len(outcomes) >= 155
     assert set(outcomes) == {"Success"}
+    invariants.campaign_of(report).check()
 
 
-MUTANTS = {
-    "nothing is burned": ("JobEscrow", "if (burned != 0) token.burn(burned);", ""),
-    "a job is finalized twice": ("JobEscrow", "escrow.state = State.Finalized;", ""),
-    "a cancelled job stays open": (
-        "JobEscrow",
-        "escrow.state = State.Refunded;\n        emit Cancelled",
-        "emit Cancelled",
-    ),
-    "rewards above what was burned": ("RewardDistributor", "if (total > limit) revert", "if (total < 0) revert"),
-    "a claim is not remembered": ("RewardDistributor", "claimed[account] = cumulative;", ""),
-}
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The contracts, compiled with their tests, where they may be changed."""
+    folder = tmp_path_factory.mktemp("contracts")
+    for name in ("src", "test", "tools"):
+        shutil.copytree(PACKAGE / name, folder / name)
+    shutil.copy(PACKAGE / "foundry.toml", folder)
+    (folder / "node_modules").symlink_to(PACKAGE / "node_modules")
+    (folder / "out").mkdir()
+    return folder
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutant", MUTANTS)
-def test_invariants_catch_mutants(mutant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An invariant run that passes whatever the contracts do would prove nothing."""
-    for name in ("src", "test", "tools", "foundry.toml"):
-        source = PACKAGE / name
-        if source.is_dir():
-            shutil.copytree(source, tmp_path / name)
-        else:
-            shutil.copy(source, tmp_path / name)
-    (tmp_path / "node_modules").symlink_to(PACKAGE / "node_modules")
+def test_mutants_are_caught(mutant: str, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests that pass whatever the contracts do would prove nothing."""
     contract, found, replacement = MUTANTS[mutant]
-    file = tmp_path / "src" / f"{contract}.sol"
+    file = copy / "src" / f"{contract}.sol"
     text = file.read_text()
     assert text.count(found) == 1, "the mutant does not fit the source any more"
-    file.write_text(text.replace(found, replacement))
-    monkeypatch.setattr(build, "PACKAGE", tmp_path)
-    with pytest.raises(build.BuildFailed, match="invariant_"):
-        build.run_forge(["test", "--match-contract", "InvariantsTest"])
+    monkeypatch.setattr(build, "PACKAGE", copy)
+    try:
+        file.write_text(text.replace(found, replacement))
+        build.run_forge(["build"])
+        with pytest.raises(build.BuildFailed, match=r"\[FAIL"):
+            build.run_forge(["test", "--fail-fast"])
+    finally:
+        file.write_text(text)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_invariants_over_many_runs() -> None:
+    """256 runs of 64 calls, in which each player's call succeeded at least as often as there were runs."""
+    campaign = invariants.play("slow")
+    assert (campaign.runs, campaign.calls) == (256, 256 * 64)
+    assert len(campaign.successes) >= 20
+
+
+def test_a_campaign_of_failures_is_refused() -> None:
+    """A player that hardly ever succeeds fails the run, and so does a report without invariants."""
+    with pytest.raises(build.BuildFailed, match="claim 3 times"):
+        invariants.Campaign(8, 512, {"open": 8, "claim": 3}).check()
+    with pytest.raises(build.BuildFailed, match="no invariant"):
+        invariants.campaign_of({})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_coverage() -> None:
+    """95% of the lines, and every branch of settlement and claims."""
+    found = coverage.measure()
+    assert set(coverage.FULL) <= set(found)
+
+
+def test_gas_stays_where_it_was() -> None:
+    """At most 5% above the snapshot; a settlement within 330 gas a tile for 1,000 and 4 for 100,000."""
+    spent = gas.measure()
+    assert gas.compare(spent) == []
+    small, large = gas.settlements(spent)
+    assert small.per_tile <= 330 and large.per_tile <= 4
+    assert spent["claim, of 1000"] <= 65_000
