@@ -95,9 +95,14 @@ def render_job(world: World) -> str:
             for samples in ((0, 2), (2, 4)):
                 for x in (0, 8):
                     tile = RenderTile(frames=(frame,), rect=(x, 0, x + 8, 8), samples=samples)
-                    world.add_work(session, job_id, WorkKind.TILE, index, tile, key=f"g{group}:{index}")
+                    world.add_work(
+                        session, job_id, WorkKind.TILE, index, tile, key=f"g{group}:{index}", runtime="blender-1.31.1"
+                    )
                     index += 1
     return job_id
+
+
+BLENDER = "blender-1.31.1/cpu"
 
 
 def finish(world: World, person: Person, tile: int) -> None:
@@ -106,9 +111,9 @@ def finish(world: World, person: Person, tile: int) -> None:
     from coordinator.store.models import Lease
     from jobs.states import LeaseState, WorkState
 
-    offer = world.claim(person)
+    offer = world.claim(person, cls=BLENDER)
     assert offer is not None
-    world.commit(person, offer, bytes(32), 1)
+    world.commit(person, offer, bytes(32), 1, cls=BLENDER)
     world.complete(person, offer, f"tile {tile}".encode())
     with world.db.begin() as session:
         lease = session.get_one(Lease, offer.id)
@@ -120,8 +125,7 @@ def finish(world: World, person: Person, tile: int) -> None:
 def test_a_frame_is_assembled_when_its_last_tile_passed_and_the_job_settles_after_its_last_frame(world: World) -> None:
     """Counted in rows: no frame too early, none twice, each with all of its parts, and the end after the last one."""
     job_id = render_job(world)
-    blender = "blender-1.31.1/cpu"
-    node, trusted = world.worker(), world.worker(world.trusted, cls=blender)
+    node, trusted = world.worker(cls=BLENDER), world.worker(world.trusted, cls=BLENDER)
     for tile in range(12):
         finish(world, node, tile)
         for _ in range(2):
@@ -130,7 +134,7 @@ def test_a_frame_is_assembled_when_its_last_tile_passed_and_the_job_settles_afte
             assembles = session.scalars(select(Work).where(Work.kind == "assemble")).all()
         assert len(assembles) == (tile + 1) // 4
     for position, frame in enumerate((1, 2, 5)):
-        offer = world.claim(trusted, WorkKind.ASSEMBLE, cls=blender)
+        offer = world.claim(trusted, WorkKind.ASSEMBLE, cls=BLENDER)
         assert offer is not None
         assert (offer.params["frame"], offer.params["index"]) == (frame, position)
         assert [part["tile"] for part in offer.params["parts"]] == list(range(4 * position, 4 * position + 4))
