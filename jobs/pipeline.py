@@ -45,6 +45,7 @@ class _Step(BaseModel):
     infer: str | None = None
     inputs: str | _From | None = None
     resize: bool = False
+    size: str | None = None
     after: tuple[StepName, ...] = ()
 
     @model_validator(mode="after")
@@ -53,8 +54,8 @@ class _Step(BaseModel):
             raise ValueError("say either render: SCENE.blend or infer: MODEL.onnx")
         if self.infer is not None and self.inputs is None:
             raise ValueError("infer needs inputs: a file, a folder of images, or {from: STEP}")
-        if self.render is not None and (self.inputs is not None or self.resize):
-            raise ValueError("inputs and resize belong to infer")
+        if self.render is not None and (self.inputs is not None or self.resize or self.size):
+            raise ValueError("inputs, resize and size belong to infer")
         return self
 
 
@@ -87,6 +88,8 @@ class InferStep:
     """None: the pictures of `source`."""
     source: str | None
     resize: bool
+    size: tuple[int, int] | None
+    """Pixels, width by height, to which images are scaled."""
     fields: Mapping[str, Any]
     """Of the job spec, but for what the batch decides (items, shard_items)."""
     after: tuple[str, ...]
@@ -159,7 +162,9 @@ def _step(path: Path, name: str, step: _Step, defaults: Mapping[str, Any], needs
             raise BadInput(f"{min(unwanted)}: follows from the inputs; leave it out")
         model = _file(path, str(step.infer))
         inputs = _file(path, step.inputs) if isinstance(step.inputs, str) else None
-        return InferStep(name, model, inputs, next(iter(_source(step)), None), step.resize, fields, after)
+        size = None if step.size is None else parse_resolution(step.size)
+        source = next(iter(_source(step)), None)
+        return InferStep(name, model, inputs, source, step.resize, size, fields, after)
     except ValidationError as error:
         raise BadInput(f"{path}: steps.{name}.{explain(error)}") from error
     except BadInput as error:

@@ -91,23 +91,31 @@ def infer_submission(
     tap: str | None,
     resize: bool,
     display: Display,
+    size: str | None = None,
     outputs: Sequence[str] = (),
 ) -> AbstractContextManager[Submission]:
     """The model and its batch, from options as typed; see batch_submission."""
     fields = {**common.fields(model.stem), "tap": tap, "outputs": tuple(outputs)}
-    return batch_submission(model, inputs, fields, resize=resize, display=display)
+    pixels = None if size is None else parse_resolution(size)
+    return batch_submission(model, inputs, fields, resize=resize, size=pixels, display=display)
 
 
 @contextmanager
 def batch_submission(
-    model: Path, inputs: Path, fields: Mapping[str, Any], *, resize: bool, display: Display
+    model: Path,
+    inputs: Path,
+    fields: Mapping[str, Any],
+    *,
+    resize: bool,
+    size: tuple[int, int] | None,
+    display: Display,
 ) -> Iterator[Submission]:
     """The model and its batch, `fields` being those of the job spec that the batch does not decide; temporary files end
     with the context. Raises BadInput."""
     from jobs.inputs import prepare_batch
 
     display.step(f"checking {inputs.name or inputs} against {model.name}")
-    with prepare_batch(model, inputs, resize=resize, outputs=fields.get("outputs", ())) as batch:
+    with prepare_batch(model, inputs, resize=resize, size=size, outputs=fields.get("outputs", ())) as batch:
         try:
             spec = InferSpec.model_validate({**fields, "items": batch.items, "shard_items": batch.shard_items})
         except ValidationError as error:

@@ -209,7 +209,7 @@ class _Run:
         if isinstance(step, RenderStep):
             return render_submission(step.scene, step.spec, display)
         inputs = step.inputs or self.out / str(step.source)
-        return batch_submission(step.model, inputs, step.fields, resize=step.resize, display=display)
+        return batch_submission(step.model, inputs, step.fields, resize=step.resize, size=step.size, display=display)
 
 
 def _fed(step: RenderStep | InferStep) -> bool:

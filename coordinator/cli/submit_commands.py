@@ -31,6 +31,9 @@ OnlyOutput = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Deliver this output of the model; may be given again. [default: all]"),
 ]
+Size = Annotated[
+    str | None, typer.Option(metavar="WxH", help="Scale images to this, where the model leaves the size open.")
+]
 Resize = Annotated[bool, typer.Option("--resize", help="Scale images to what the model takes.")]
 SceneFile = Annotated[Path, typer.Argument(metavar="SCENE.blend")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx")]
@@ -92,6 +95,7 @@ def _infer(
     tap: Tap = None,
     only_output: OnlyOutput = None,
     resize: Resize = False,
+    size: Size = None,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
     out: Out = None,
@@ -112,7 +116,7 @@ def _infer(
     display = make_display()
     common = Common(name, max_price, deadline)
     submission = infer_submission(
-        model, inputs, common, tap=tap, outputs=only_output or (), resize=resize, display=display
+        model, inputs, common, tap=tap, outputs=only_output or (), size=size, resize=resize, display=display
     )
     terms = Terms(out=out or Path(f"{model.stem}-predictions"), yes=yes, as_json=as_json, nodes=nodes)
     submit(submission, Access(gateway, key, unsandboxed=unsandboxed), terms, display)
@@ -137,6 +141,7 @@ def _quote(
     tap: Tap = None,
     only_output: OnlyOutput = None,
     resize: Resize = False,
+    size: Size = None,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
     name: Name = "",
@@ -165,7 +170,7 @@ def _quote(
         if inputs is None:
             raise BadInput(f"{file}: a model needs its inputs too: kilnet quote MODEL.onnx INPUTS")
         submission = infer_submission(
-            file, inputs, common, tap=tap, outputs=only_output or (), resize=resize, display=display
+            file, inputs, common, tap=tap, outputs=only_output or (), size=size, resize=resize, display=display
         )
     elif inputs is not None:
         raise BadInput(f"{inputs}: only a model (.onnx) takes inputs; leave it out")

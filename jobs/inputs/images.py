@@ -35,9 +35,15 @@ def _natural(path: Path) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", path.name) if part]
 
 
-def image_batch(folder: Path, inputs: tuple[ModelInput, ...] | None, *, resize: bool = False) -> ImageBatch:
-    """The folder's pictures for the model's only input. Raises BadInput where there are none, one cannot be read, or a
-    size does not fit (unless `resize`), naming the file."""
+def image_batch(
+    folder: Path,
+    inputs: tuple[ModelInput, ...] | None,
+    *,
+    resize: bool = False,
+    size: tuple[int, int] | None = None,
+) -> ImageBatch:
+    """The folder's pictures for the model's only input, scaled to `size` (width, height), or with `resize` to what the
+    model takes. Raises BadInput where there are none, one cannot be read, or a size does not fit, naming the file."""
     files = sorted((path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES), key=_natural)
     if not files:
         raise BadInput(f"{folder}: holds no images; put .png, .jpg, .webp, .bmp or .tif files in it")
@@ -46,20 +52,25 @@ def image_batch(folder: Path, inputs: tuple[ModelInput, ...] | None, *, resize: 
     if len(inputs) != 1:
         names = ", ".join(repr(one.name) for one in inputs)
         raise BadInput(f"{folder}: a folder of images fits a model with one input, this one has {names}; use .npz")
-    return ImageBatch(files, inputs[0], resize=resize)
+    return ImageBatch(files, inputs[0], resize=resize or size is not None, size=size)
 
 
 class ImageBatch:
     """Pictures, decoded as they are asked for."""
 
-    def __init__(self, files: list[Path], target: ModelInput, *, resize: bool) -> None:
+    def __init__(
+        self, files: list[Path], target: ModelInput, *, resize: bool, size: tuple[int, int] | None = None
+    ) -> None:
         self._files, self._target = files, target
         self.items = len(files)
         self.names: tuple[str, ...] | None = tuple(path.name for path in files)
         self._channels_first, self._channels = _layout(target, files[0].parent)
         height, width = target.shape[1:] if self._channels_first else target.shape[:2]
-        first_width, first_height = _size(files[0])
+        first_width, first_height = size or _size(files[0])
         self._size = (width or first_width, height or first_height)
+        if size not in (None, self._size):
+            takes = f"{width or 'any'}x{height or 'any'}"
+            raise BadInput(f"size {first_width}x{first_height}: the model takes {takes} pixels; choose that")
         self._resize = resize
         for path in files:
             if not resize and _size(path) != self._size:

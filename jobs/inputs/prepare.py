@@ -48,18 +48,24 @@ class PreparedBatch:
 
 @contextmanager
 def prepare_batch(
-    model: Path, inputs: Path, *, resize: bool = False, outputs: Sequence[str] = ()
+    model: Path,
+    inputs: Path,
+    *,
+    resize: bool = False,
+    size: tuple[int, int] | None = None,
+    outputs: Sequence[str] = (),
 ) -> Iterator[PreparedBatch]:
     """The model and its items; temporary files end with the context.
 
-    `inputs` is an .npz, .npy or .parquet file, or a folder of images (scaled to the model's size only if `resize`);
+    `inputs` is an .npz, .npy or .parquet file, or a folder of images (scaled to `size`,
+    width by height, or to the model's size if `resize`);
     `outputs` are those that will be asked for. Raises BadInput for a broken model, weights outside its folder, an
     output that it does not have, an empty folder, zero items, inputs whose names, dtypes or shapes do not fit, and NaN:
     each naming what, where and the remedy.
     """
     files = read_model(model)
     _check_outputs(files, outputs)
-    batch = _read_batch(inputs, files, resize=resize)
+    batch = _read_batch(inputs, files, resize=resize, size=size)
     with tempfile.TemporaryDirectory(prefix="kilnet-batch-") as folder:
         staging = Path(folder)
         sources = {f"model/{model.name}": model}
@@ -85,9 +91,9 @@ def _check_outputs(files: ModelFiles, outputs: Sequence[str]) -> None:
         raise BadInput(f"{files.path}: has no output {unknown[0]!r}; it has {known}")
 
 
-def _read_batch(inputs: Path, files: ModelFiles, *, resize: bool) -> Batch:
+def _read_batch(inputs: Path, files: ModelFiles, *, resize: bool, size: tuple[int, int] | None) -> Batch:
     if inputs.is_dir():
-        return image_batch(inputs, files.inputs, resize=resize)
+        return image_batch(inputs, files.inputs, resize=resize, size=size)
     return fit_arrays(read_arrays(inputs), files.inputs, str(inputs))
 
 

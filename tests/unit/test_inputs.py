@@ -249,6 +249,13 @@ def test_images_of_another_size(tmp_path: Path) -> None:
     path = model(tmp_path / "m.onnx")
     with pytest.raises(BadInput, match=r"b\.png: is 16x4 pixels, the model takes 8x8"), prepare_batch(path, folder):
         pytest.fail("it was prepared")
+    with prepare_batch(path, folder, size=(8, 8)) as batch:
+        np.testing.assert_array_equal(read_back(batch.sources)[1], np.ones(SHAPE, np.float32))
+    with (
+        pytest.raises(BadInput, match="size 9x8: the model takes 8x8 pixels"),
+        prepare_batch(path, folder, size=(9, 8)),
+    ):
+        pass
     with prepare_batch(path, folder, resize=True) as batch:
         np.testing.assert_array_equal(read_back(batch.sources)[1], np.ones(SHAPE, np.float32))
 
