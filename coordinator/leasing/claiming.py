@@ -11,20 +11,19 @@ from sqlalchemy import ColumnElement, and_, case, false, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from coordinator.config import LeaseSettings, Settings
-from coordinator.errors import Conflict
-from coordinator.leasing.auditors import Panel, auditing_in
-from coordinator.leasing.offers import contract_of, offer
+from coordinator.leasing.auditors import Panel
+from coordinator.leasing.judgeable import judgeable, must_be_measured
+from coordinator.leasing.lapses import lapsing
+from coordinator.leasing.offers import offer
 from coordinator.leasing.workers import Worker, seen, worker_of
 from coordinator.settlement import domain as settings_domain
 from coordinator.states import LEASE_LIVE, change_work
 from coordinator.store.database import Database, Stale
 from coordinator.store.models import Job, Lease, Node, Work
-from jobs.contract import Lane
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
 from jobs.typed_data import Domain
 from jobs.wire import ClaimRequest, LeaseOffer, RuntimeClass
 from verification.challenge import new_secret
-from verification.lanes import Question, question_of
 
 __all__ = ["claim", "expected_seconds"]
 
@@ -69,7 +68,7 @@ def claim(
     with db.read() as session:
         worker = worker_of(session, node, request)
         panel = Panel(session, settings, now)
-        _measured(panel, worker, request)
+        must_be_measured(panel, worker, request)
         stale = (session.get_one(Node, node).last_seen or 0) < now - 10
         candidates = list(_candidates(session, settings.leases, panel, worker, request, now))
     if stale:
@@ -86,59 +85,12 @@ def claim(
     return None
 
 
-def _kinds(worker: Worker, request: ClaimRequest) -> list[WorkKind]:
-    strangers = (WorkKind.TILE, WorkKind.AUDIT)
-    return [kind for kind in dict.fromkeys(request.kinds) if worker.trusted or kind in strangers]
-
-
-def _measured(panel: Panel, worker: Worker, request: ClaimRequest) -> None:
-    """Raises Conflict where a worker asks for tiles and none of its classes has a calibration against the coordinator's
-    own, or an independent auditor: work that nobody can judge is not paid, so it is not given."""
-    if worker.trusted or WorkKind.TILE not in request.kinds:
-        return
-    for device in worker.classes:
-        kind = "infer" if device.runtime == "onnxruntime" else "render"
-        question = Question(Lane.EXACT, kind, device.runtime, path_guiding=False, pixels=0)
-        if panel.measured(question, f"{device.runtime}-{device.version}", device.numerics_class, worker.owner):
-            return
-    names = ", ".join(device.numerics_class for device in worker.classes)
-    raise Conflict(
-        f"nobody can judge what {names} computes: it was never calibrated against the coordinator's own workers, and "
-        "no other owner's node of its class is online to audit it; calibrate it (`kilnet calibrate`), or wait for one",
-        code="class_not_measured",
-    )
-
-
-def _judged(session: Session, panel: Panel, worker: Worker, jobs: list[str]) -> list[str]:
-    """Those of these jobs whose tiles, done by this worker, somebody independent could judge: and of which it, or
-    another of its owner, is no auditor."""
+def _kinds(session: Session, worker: Worker, request: ClaimRequest, now: float) -> list[WorkKind]:
+    kinds = list(dict.fromkeys(request.kinds))
     if worker.trusted:
-        return jobs
-    auditing = auditing_in(session, worker)
-    found = []
-    for job_id in jobs:
-        if job_id in auditing:
-            continue
-        question, runtime = _asked(session, job_id)
-        mine = worker.classes_for(runtime, None)
-        if mine and panel.can_be_audited(job_id, question, runtime, mine[0].numerics_class, worker.owner):
-            found.append(job_id)
-    return found
-
-
-_questions: dict[str, tuple[Question, str]] = {}
-_MOST_QUESTIONS = 4096
-
-
-def _asked(session: Session, job_id: str) -> tuple[Question, str]:
-    """What of a running job's contract decides its lane, and the runtime that it needs: they do not change, and reading
-    a contract of thousands of channels for every claim would cost more than the claim."""
-    if job_id not in _questions:
-        if len(_questions) >= _MOST_QUESTIONS:
-            _questions.clear()
-        contract = contract_of(session.get_one(Job, job_id))
-        _questions[job_id] = question_of(contract), f"{contract.class_runtime}-{contract.version}"
-    return _questions[job_id]
+        return kinds
+    late = WorkKind.TILE in kinds and lapsing(session, [worker.address], now)
+    return [kind for kind in kinds if kind is WorkKind.AUDIT or (kind is WorkKind.TILE and not late)]
 
 
 def _jobs(session: Session, worker: Worker, kinds: list[WorkKind], now: float) -> dict[WorkKind, list[str]]:
@@ -185,9 +137,9 @@ def _candidates(
     session: Session, settings: LeaseSettings, panel: Panel, worker: Worker, request: ClaimRequest, now: float
 ) -> Iterator[_Candidate]:
     """Work for this worker, best first: warm jobs, then by priority and age; then tiles that another is slow with."""
-    jobs = _jobs(session, worker, _kinds(worker, request), now)
+    jobs = _jobs(session, worker, _kinds(session, worker, request, now), now)
     if WorkKind.TILE in jobs:
-        jobs[WorkKind.TILE] = _judged(session, panel, worker, jobs[WorkKind.TILE])
+        jobs[WorkKind.TILE] = judgeable(session, panel, worker, jobs[WorkKind.TILE])
     jobs = {kind: ids for kind, ids in jobs.items() if ids}
     if not jobs:
         return

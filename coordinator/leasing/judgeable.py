@@ -1,0 +1,67 @@
+"""No work that nobody can judge: which classes get tiles, and of which jobs."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from coordinator.errors import Conflict
+from coordinator.leasing.auditors import Panel, auditing_in
+from coordinator.leasing.offers import contract_of
+from coordinator.leasing.workers import Worker
+from coordinator.store.models import Job
+from jobs.contract import Lane
+from jobs.states import WorkKind
+from jobs.wire import ClaimRequest
+from verification.lanes import Question, question_of
+
+__all__ = ["judgeable", "must_be_measured"]
+
+
+def must_be_measured(panel: Panel, worker: Worker, request: ClaimRequest) -> None:
+    """Raises Conflict where a worker asks for tiles and none of its classes has a calibration against the coordinator's
+    own, or an independent auditor: work that nobody can judge is not paid, so it is not given."""
+    if worker.trusted or WorkKind.TILE not in request.kinds:
+        return
+    for device in worker.classes:
+        kind = "infer" if device.runtime == "onnxruntime" else "render"
+        question = Question(Lane.EXACT, kind, device.runtime, path_guiding=False, pixels=0)
+        if panel.measured(question, f"{device.runtime}-{device.version}", device.numerics_class, worker.owner):
+            return
+    names = ", ".join(device.numerics_class for device in worker.classes)
+    raise Conflict(
+        f"nobody can judge what {names} computes: it was never calibrated against the coordinator's own workers, and "
+        "no other owner's node of its class is online to audit it; calibrate it (`kilnet calibrate`), or wait for one",
+        code="class_not_measured",
+    )
+
+
+def judgeable(session: Session, panel: Panel, worker: Worker, jobs: list[str]) -> list[str]:
+    """Those of these jobs whose tiles, done by this worker, somebody independent could judge: and of which it, or
+    another of its owner, is no auditor."""
+    if worker.trusted:
+        return jobs
+    auditing = auditing_in(session, worker)
+    found = []
+    for job_id in jobs:
+        if job_id in auditing:
+            continue
+        question, runtime = _asked(session, job_id)
+        mine = worker.classes_for(runtime, None)
+        if mine and panel.can_be_audited(job_id, question, runtime, mine[0].numerics_class, worker.owner):
+            found.append(job_id)
+    return found
+
+
+_questions: dict[str, tuple[Question, str]] = {}
+_MOST_QUESTIONS = 4096
+
+
+def _asked(session: Session, job_id: str) -> tuple[Question, str]:
+    """What of a running job's contract decides its lane, and the runtime that it needs: they do not change, and reading
+    a contract of thousands of channels for every claim would cost more than the claim."""
+    if job_id not in _questions:
+        if len(_questions) >= _MOST_QUESTIONS:
+            _questions.clear()
+        contract = contract_of(session.get_one(Job, job_id))
+        _questions[job_id] = question_of(contract), f"{contract.class_runtime}-{contract.version}"
+    return _questions[job_id]
