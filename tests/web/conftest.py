@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
+from tests.coordinator.conftest import database_url, postgres_server, postgres_url, sqlite_url  # noqa: F401 - fixtures
 from tests.coordinator.gateway.conftest import Served, running_broker, serving
 from tests.web.fair import Fair, Frame
 

@@ -25,8 +25,8 @@ from tests.web.fair import Fair, Frame
 
 
 @pytest.fixture
-def fair(tmp_path: Path) -> Iterator[Fair]:
-    db = Database(f"sqlite:///{tmp_path / 'kilnet.sqlite'}")
+def fair(database_url: str, tmp_path: Path) -> Iterator[Fair]:
+    db = Database(database_url)
     db.migrate()
     fair = Fair(World(db, tmp_path))
     fair.enlist(3)
