@@ -94,7 +94,16 @@ export function Audit() {
           void takeFile(event.dataTransfer?.files[0]);
         }}
       >
-        <input type="file" accept="application/json,.json" class="sr" onChange={(event) => void takeFile(event.currentTarget.files?.[0])} />
+        <input
+          type="file"
+          accept="application/json,.json"
+          class="sr"
+          onChange={(event) => {
+            void takeFile(event.currentTarget.files?.[0]);
+            // So that the same file, written anew, can be chosen again.
+            event.currentTarget.value = "";
+          }}
+        />
         <strong>Drop a receipt or a bundle</strong>
         <span>
           or choose a file: one receipt, a list of them, or a job's <code>bundle</code>
