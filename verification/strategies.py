@@ -30,9 +30,10 @@ from verification.economics import (
     stake_per_tile_pay,
     wash_trading,
 )
+from verification.limits import ADVERSARIES, SHIPPED
 from verification.policy import FLOOR, GOOD, MOST_CREDIT, floor_for, frames_again
 
-__all__ = ["Cheat", "Outcome", "cheats", "outcome_of", "outcomes"]
+__all__ = ["Cheat", "Outcome", "cheats", "least_shares", "outcome_of", "outcomes"]
 
 _EMPTY = "black where it is not empty"
 RENDER_DATA = Path(__file__).parent / "economy_data" / "render.json"
@@ -102,6 +103,20 @@ _EVERY_CELL = {
     "half the input resolution": 3 / 4,
 }
 """Changes every cell it can, by construction: what is left out of each."""
+_MEASURED_AS = {
+    "63 of 64 samples": "samples-63",
+    "56 of 64 samples": "samples-56",
+    "half of the samples": "samples-32",
+    "a quarter of the samples, denoised": "denoised-16",
+    "half the resolution, upscaled": "half-resolution",
+    "fp16 or bf16 weights": "bf16-weights",
+    "int8 weights": "int8-weights",
+    "5% of the weights pruned": "pruned-5",
+    "30% of the weights pruned": "pruned-30",
+    "half the input resolution": "half-size-input",
+}
+"""What `make adversaries` calls them: then the least share of cells that it saw changed counts, since flat parts of a
+picture may come out the same."""
 _PARTS = {"0.1% of the cells": 0.001, "1% of the cells": 0.01, "10% of the cells": 0.1, "half of the cells": 0.5}
 """Faked, the rest done: as much is saved as is touched, where cells cost alike."""
 
@@ -109,6 +124,17 @@ _PARTS = {"0.1% of the cells": 0.001, "1% of the cells": 0.01, "10% of the cells
 def _measured(path: Path = RENDER_DATA) -> Mapping[str, Any]:
     scenes: Mapping[str, Any] = json.loads(path.read_text())["scenes"]
     return scenes
+
+
+def least_shares(folder: Path = SHIPPED) -> dict[str, float]:
+    """The least share of a tile's cells that each cheat changed, as `make adversaries` measured; empty before that."""
+    file = folder / ADVERSARIES
+    if not file.is_file():
+        return {}
+    found = json.loads(file.read_text())
+    rows = [row for kind in ("render", "infer") for row in found.get(kind, ())]
+    shares = {row["name"]: row.get("least_share_of_cells", row.get("share_of_cells")) for row in rows}
+    return {name: float(share) for name, share in shares.items() if share}
 
 
 def _worst(name: str, found: list[tuple[float, float, str]], scenes: Mapping[str, Any]) -> Cheat:
@@ -133,8 +159,11 @@ def _floor(scene: Mapping[str, Any]) -> int:
 
 def cheats() -> Iterator[Cheat]:
     """All ways to leave something out of a tile."""
+    seen = least_shares()
     for name, saves in _EVERY_CELL.items():
-        yield Cheat(name, 1.0, saves, "every cell, by construction")
+        share = seen.get(_MEASURED_AS.get(name, ""))
+        source = "every cell, by construction" if share is None else "make adversaries, the least of all pictures"
+        yield Cheat(name, 1.0 if share is None else share, saves, source)
     for name, share in _PARTS.items():
         yield Cheat(f"{name} faked", share, share * ALL, "by construction, where cells cost alike")
     scenes = _measured()

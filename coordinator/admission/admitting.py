@@ -13,6 +13,7 @@ from coordinator.admission.quoting import make_quote, wish_for_plan
 from coordinator.config import Settings
 from coordinator.events import wake_after_commit
 from coordinator.leasing.auditors import Panel
+from coordinator.leasing.lapses import lapsing
 from coordinator.leasing.offers import contract_of
 from coordinator.leasing.workers import online_workers
 from coordinator.planning.tiles import cost_of, runtime_of, spec_of
@@ -113,6 +114,8 @@ def _quote(session: Session, settings: Settings, job: Job, now: float) -> None:
         and worker.classes_for(runtime_of(contract), None)
         and worker.may_see(spec.owners, spec.regions)
     ]
+    late = lapsing(session, [worker.address for worker in workers], now)
+    workers = [worker for worker in workers if worker.address not in late]
     lanes = lanes_of(Panel(session, settings, now), job, contract, workers)
     lane, fitting = main_lane(contract, lanes), len(workers)
     workers = [worker for worker in workers if worker.address in lanes]

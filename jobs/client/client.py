@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -158,6 +158,13 @@ class Client:
         taken), and the cell that differed the most, unless they are named."""
         wanted = {name: value for name, value in (("attempt", attempt), ("cell", cell)) if value is not None}
         path = f"/v1/jobs/{job}/tiles/{tile}/evidence?{urlencode(wanted)}"
+        found: Evidence = self._transport.read(Evidence, "GET", path)
+        return found
+
+    def lease_evidence(self, lease: str, *, cell: int | None = None) -> Evidence:
+        """The same for a node, of a lease of its own."""
+        wanted = {} if cell is None else {"cell": cell}
+        path = f"/v1/leases/{quote(lease, safe='')}/evidence?{urlencode(wanted)}"
         found: Evidence = self._transport.read(Evidence, "GET", path)
         return found
 

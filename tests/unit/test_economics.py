@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from jobs.pricing import UNIT, reward_units, split_price
 from verification import economics, policy
 from verification.economics import career, gain, refused, refused_exactly
 from verification.policy import FLOOR, GOOD, Standing
-from verification.strategies import cheats, outcome_of, outcomes
+from verification.strategies import cheats, least_shares, outcome_of, outcomes
 
 CELLS = 2000
 SHARES = st.floats(0.001, 1.0)
@@ -129,6 +131,17 @@ def test_no_strategy_pays_with_the_default_policy_and_stake() -> None:
     alone = [outcome_of(cheat, 0.0) for cheat in cheats()]
     assert all(row.gain < 0 and row.stake == 0 for row in alone), [row for row in alone if row.gain >= 0]
     assert max(row.stake for row in rows) < economics.stake_per_tile_pay() / 10
+
+
+def test_shares_come_from_the_adversaries_where_they_were_measured(tmp_path: Path) -> None:
+    """The least share of cells of each cheat; nothing before the measurement."""
+    assert least_shares(tmp_path) == {}
+    rows = {
+        "render": [{"name": "samples-63", "share_of_cells": 0.9, "least_share_of_cells": 0.7}, {"name": "black"}],
+        "infer": [{"name": "int8-weights", "share_of_cells": 1.0}],
+    }
+    (tmp_path / "adversaries.json").write_text(json.dumps(rows))
+    assert least_shares(tmp_path) == {"samples-63": 0.7, "int8-weights": 1.0}
 
 
 def test_measured_cheats_come_from_scenes_that_repeat() -> None:

@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _dispute(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id; or the word `verify`.")],
-    tile: Annotated[str, typer.Argument(metavar="TILE", help="The tile's number; after `verify`: the bundle.")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id; or the word `verify`, or `lease`.")],
+    tile: Annotated[str, typer.Argument(metavar="TILE", help="The tile's number; the bundle; the node's own lease.")],
     attempt: Annotated[
         int | None, typer.Option(min=0, help="Which attempt at the tile. [default: the latest refused one]")
     ] = None,
@@ -42,13 +42,17 @@ def _dispute(
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Bundle the evidence about one tile (JOB TILE), or check a bundle without trusting anybody (verify BUNDLE)."""
+    """Bundle the evidence about one tile (JOB TILE, or a node's own: lease LEASE), or check a bundle without trusting
+    anybody (verify BUNDLE)."""
     if job == "verify":
         _verify(Path(tile), files, recompute=recompute, unsandboxed=unsandboxed, as_json=as_json)
         return
+    if job == "lease":
+        _make(None, tile, attempt, cell, out, gateway, key, with_files=with_files, as_json=as_json)
+        return
     if not (tile.isascii() and tile.isdigit() and len(tile) < 10):
         raise BadInput(f"{tile!r} is no tile number; `kilnet job {job}` says how many tiles there are, from 0 on")
-    _make(job, int(tile), attempt, cell, out, gateway, key, with_files=with_files, as_json=as_json)
+    _make(job, tile, attempt, cell, out, gateway, key, with_files=with_files, as_json=as_json)
 
 
 def _note(line: str) -> None:
@@ -56,8 +60,8 @@ def _note(line: str) -> None:
 
 
 def _make(
-    job: str,
-    tile: int,
+    job: str | None,
+    tile: str,
     attempt: int | None,
     cell: int | None,
     out: Path | None,
@@ -75,13 +79,16 @@ def _make(
         connect(Access(gateway, key), nodes=None, step=_note) as client,
         tempfile.TemporaryDirectory(prefix="kilnet-dispute-") as temporary,
     ):
-        evidence = client.evidence(job, tile, attempt=attempt, cell=cell)
+        if job is None:
+            evidence = client.lease_evidence(tile, cell=cell)
+        else:
+            evidence = client.evidence(job, int(tile), attempt=attempt, cell=cell)
         folder = Path(temporary) if with_files else None
         for asset in evidence.manifest.assets if folder is not None else ():
             assert folder is not None
             (folder / asset.path).parent.mkdir(parents=True, exist_ok=True)
             client.download(asset.sha256, folder / asset.path, size=asset.size)
-        target = out or Path(f"dispute-{evidence.job}-{tile}-{evidence.attempt}.zip")
+        target = out or Path(f"dispute-{evidence.job}-{evidence.tile}-{evidence.attempt}.zip")
         write_bundle(target, evidence, folder)
     if as_json:
         answer({"bundle": str(target), **_summary(evidence)})
