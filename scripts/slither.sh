@@ -1,6 +1,6 @@
 #!/bin/sh
-# slither over the contracts, in an environment of its own (build/slither). What it finds and we keep as it is stands, with
-# the reason, in contracts/slither.db.json (ids) and docs/contracts.md (words); anything else fails.
+# slither over the contracts, in an environment of its own (build/slither). What it finds and is meant stands beside the line
+# that it is about, or, for whole detectors, in contracts/slither.json; docs/contracts.md says why. Anything else fails.
 set -eu
 cd "$(dirname "$0")/.."
 python=$(sh scripts/find-python.sh)

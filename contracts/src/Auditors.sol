@@ -72,6 +72,7 @@ abstract contract Auditors is AccessControl {
         if (signatures.length < threshold) revert TooFewSignatures(signatures.length, threshold);
         address last = address(0);
         for (uint256 i = 0; i < signatures.length; ++i) {
+            // slither-disable-next-line unused-return
             (address signer,,) = ECDSA.tryRecoverCalldata(digest, signatures[i]);
             // A failed recovery gives zero, which is never above the last.
             if (signer <= last || !_members[panel][signer]) revert InvalidAuditorSignature(i, signer);

@@ -174,8 +174,10 @@ contract Disputes is EIP712("kilnet", "1"), Auditors, ReentrancyGuardTransient {
             revert NoEquivocation();
         }
         if (first.root == second.root && first.cells == second.cells) revert NoEquivocation();
+        // slither-disable-next-line unused-return
         (address node, ECDSA.RecoverError failure,) =
             ECDSA.tryRecoverCalldata(escrow.commitmentDigest(first), firstSignature);
+        // slither-disable-next-line unused-return
         (address other,,) = ECDSA.tryRecoverCalldata(escrow.commitmentDigest(second), secondSignature);
         if (failure != ECDSA.RecoverError.NoError || node != other) revert NoEquivocation();
         address operator = registry.answersFor(node);
@@ -303,6 +305,7 @@ contract Disputes is EIP712("kilnet", "1"), Auditors, ReentrancyGuardTransient {
     /// @dev Returns the leaf if it hangs on the root that is proposed for the job.
     function _expectUnderRoot(bytes32 job, Leaf calldata leaf) private view returns (bytes32 hash) {
         hash = escrow.receiptLeaf(leaf.receipt, leaf.signature);
+        // slither-disable-next-line unused-return
         (bytes32 root,,) = ReceiptTree.climb(hash, leaf.receipt.price, leaf.path);
         bytes32 proposed = escrow.escrowOf(job).receiptRoot;
         if (proposed == 0 || root != proposed) revert NotUnderRoot(job);
@@ -311,6 +314,8 @@ contract Disputes is EIP712("kilnet", "1"), Auditors, ReentrancyGuardTransient {
     /// @dev Voids a proposal that was proven wrong. Whoever had challenged it was right.
     function _voidFaulty(bytes32 job, Fault fault) private {
         uint256 id = openChallenge[job];
+        // Every way here is guarded against reentrance, and the escrow is ours.
+        // slither-disable-next-line reentrancy-events
         _void(job, fault, msg.sender);
         if (id != 0) _close(id, Outcome.Upheld, 0);
     }

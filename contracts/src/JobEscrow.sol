@@ -365,6 +365,7 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, SignedM
 
     /// @notice Whether the signature of a receipt is one of its signers' for this contract on this chain.
     function isReceiptSigned(Receipt calldata receipt, bytes calldata signature) public view returns (bool) {
+        // slither-disable-next-line unused-return
         (address signer, ECDSA.RecoverError failure,) = ECDSA.tryRecoverCalldata(receiptDigest(receipt), signature);
         return failure == ECDSA.RecoverError.NoError && hasRole(RECEIPT_SIGNER_ROLE, signer);
     }
@@ -404,6 +405,8 @@ contract JobEscrow is AccessControl, Pausable, ReentrancyGuardTransient, SignedM
         // forge-lint: disable-next-line(unsafe-typecast)
         escrow.cap = uint96(cap); // checked above
         emit Opened(job, client, cap, deadline);
+        // The client itself, or one that signed the order.
+        // slither-disable-next-line arbitrary-send-erc20
         token.safeTransferFrom(client, address(this), cap);
     }
 

@@ -198,6 +198,7 @@ contract NodeRegistry is EIP712("kilnet", "1"), ReentrancyGuardTransient, IStake
     function addNode(address node, bytes calldata signature) external {
         _registered(msg.sender);
         if (_nodes[node].operator != address(0)) revert NodeTaken(node);
+        // slither-disable-next-line unused-return
         (address signer, ECDSA.RecoverError failure,) =
             ECDSA.tryRecoverCalldata(nodeKeyDigest(node, msg.sender), signature);
         if (failure != ECDSA.RecoverError.NoError || signer != node) revert InvalidNodeSignature(node, msg.sender);
@@ -365,6 +366,8 @@ contract NodeRegistry is EIP712("kilnet", "1"), ReentrancyGuardTransient, IStake
         if (staker != operator && !kept.open) revert NotOpen(operator);
         uint256 allowed = token.allowance(staker, address(this));
         if (allowed < amount) revert InsufficientAllowance(staker, allowed, amount);
+        // Both callers stake for whoever called.
+        // slither-disable-next-line arbitrary-send-erc20
         token.safeTransferFrom(staker, address(this), amount);
         kept.active.deposit(_positions[operator][staker].active, amount);
         emit Staked(operator, staker, amount);
