@@ -65,7 +65,7 @@ def test_a_receipt_is_proven_without_an_account(page: Page, settled: tuple[Serve
     # The whole list, one after the other; and a bundle.
     _drop(page, served, receipts, tmp_path)
     page.locator("main select").select_option("4")
-    page.get_by_text("tile 4").first.wait_for()
+    page.get_by_text("job, tile 4, attempt").wait_for()
     page.get_by_role("heading", name="Proven").wait_for()
     with served.client(served.world.owner) as signed_in:
         _drop(page, served, signed_in.bundle(job), tmp_path)
@@ -89,7 +89,7 @@ FORGED: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "commitment": (lambda one: one.update(commitment=_other(one["commitment"])), "The node had committed"),
     "fencing token": (lambda one: one.update(fencing_token=one["fencing_token"] + 1), "The node had committed"),
     "secret": (lambda one: one.update(secret=_other(one["secret"])), "The secret was fixed before"),
-    "cells": (lambda one: one.update(cells=one["cells"][:-1] or [1]), "Commitment and secret draw"),
+    "cells": (lambda one: one.update(cells=[*one["cells"][:-1], 1000]), "Commitment and secret draw"),
     "path": (lambda one: one.update(proof=[_other(one["proof"][0]), *one["proof"][1:]]), "The leaf hangs on"),
 }
 
