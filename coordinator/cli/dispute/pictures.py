@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 def picture(evidence: Evidence) -> bytes:
     """A PNG with one or three panels: claimed and recomputed as they look (display values of the first Combined pass;
-    items as a grid of their floats), and the absolute difference of the channel that differs the most: black is 0,
+    items as a grid of their floats), and the absolute difference of the colour that differs the most: black is 0,
     white the largest."""
     claimed = _planes(evidence, evidence.worker.data)
     panels = [("claimed", claimed)]
@@ -81,12 +81,15 @@ def _colour(evidence: Evidence) -> list[int] | None:
 
 
 def _difference(evidence: Evidence, a: Floats, b: Floats) -> tuple[str, Floats]:
-    """Title and picture of the channel that differs the most."""
+    """Title and picture of the colour that differs the most; of another channel where no colour differs."""
     with np.errstate(all="ignore"):
         off = np.abs(a.astype(np.float64) - b.astype(np.float64))
     same = a.view(np.uint32) == b.view(np.uint32)
     off = np.where(same, 0.0, np.where(np.isfinite(off), off, np.inf))
-    channel = int(np.argmax(off.reshape(len(off), -1).max(axis=1)))
+    worst = off.reshape(len(off), -1).max(axis=1)
+    colour = [number for number in _colour(evidence) or [] if worst[number] > 0]
+    # Depth is a large number wherever nothing was hit: colour is what people look for.
+    channel = max(colour, key=lambda number: worst[number]) if colour else int(np.argmax(worst))
     finite = off[channel][np.isfinite(off[channel])]
     largest = float(finite.max()) if finite.size else 0.0
     heat = np.where(np.isfinite(off[channel]), off[channel] / max(largest, 1e-300), 1.0)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from jobs.contract import RenderContract
 from jobs.evidence import Evidence
 from verification.evidence import compared, examine, place_of
 
@@ -57,4 +60,22 @@ def _numbers(evidence: Evidence) -> list[str]:
         "differing_share", "pixels", "pixels_over", "largest_difference", "channel", "claimed", "recomputed",
         "outputs_equal", "fingerprint_deviation",
     )  # fmt: skip
-    return [f"  {name.replace('_', ' ')}: {row[name]}" for name in names if name in row]
+    return [f"  {name.replace('_', ' ')}: {row[name]}" for name in names if name in row] + _colours(evidence)
+
+
+def _colours(evidence: Evidence) -> list[str]:
+    """How far each colour of the first Combined pass is off: what a picture's reader asks first."""
+    if evidence.auditor is None or not isinstance(evidence.contract, RenderContract):
+        return []
+    count = len(evidence.contract.channels)
+    a, b = (np.frombuffer(side.data, "<f4").reshape(count, -1) for side in (evidence.worker, evidence.auditor))
+    lines = []
+    for number, name in enumerate(evidence.contract.channels):
+        if ".Combined." in name:
+            with np.errstate(all="ignore"):
+                off = np.abs(a[number].astype(np.float64) - b[number].astype(np.float64))
+            mean = float(np.abs(b[number].astype(np.float64)).mean())
+            lines.append(
+                f"  {name}: off by {off.mean():.3g} in the mean, {off.max():.3g} at most (its mean is {mean:.3g})"
+            )
+    return lines
