@@ -18,7 +18,7 @@ from jobs.states import Verdict
 from jobs.tiles import Tile
 from jobs.wire import Address, Hex32, Signature
 
-__all__ = ["Evidence", "Refusal", "Side"]
+__all__ = ["Evidence", "Refusal", "Refusals", "Side"]
 
 _MOST_CELL_BYTES = 1 << 26
 
@@ -105,3 +105,9 @@ class Refusal(_Evidence):
     refused_at: float | None
     kept: bool
     """Whether evidence about a cell can still be had: until the job's files are removed."""
+
+
+class Refusals(_Evidence):
+    """What a node was refused, the latest first."""
+
+    refusals: tuple[Refusal, ...]

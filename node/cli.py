@@ -20,6 +20,7 @@ from node.agent.registration import registration
 from node.gateway import GatewayClient, Transport
 from node.hardware import probe
 from node.keys import NodeKey
+from node.refusals import refusal_lines
 from node.runner_programs import choose_launcher
 from node.sandbox import GIB
 
@@ -170,6 +171,19 @@ def status(gateway: Gateway, data: Data = DEFAULT_DATA, as_json: AsJson = False)
     for strike in view.strikes:
         lane = f", lane {strike.lane}" if strike.lane else ""
         typer.echo(f"  {strike.kind} ({strike.state}{lane}), job {strike.job}, tile {strike.tile}: {strike.reason}")
+
+
+@app.command()
+def refusals(gateway: Gateway, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
+    """Which tiles of this node were refused, why, and how to get the evidence."""
+    key = folder_of(data) / "key"
+    client = GatewayClient(Transport(gateway, NodeKey.load_or_create(key)))
+    found = client.refusals(patience=_PATIENCE).refusals
+    if as_json:
+        _print({"refusals": [one.model_dump(mode="json") for one in found]})
+        return
+    for line in refusal_lines(found, client.transport.origin, key):
+        typer.echo(line)
 
 
 @app.command()

@@ -14,7 +14,7 @@ from coordinator.gateway.context import Context, Gateway, SignedIn, in_thread
 from coordinator.gateway.detail_routes import TileIndex
 from coordinator.gateway.jobs_seen import JobId, visible
 from coordinator.gateway.lease_routes import LeaseId
-from jobs.evidence import Evidence
+from jobs.evidence import Evidence, Refusals
 
 __all__ = ["router"]
 
@@ -28,7 +28,8 @@ _slots = asyncio.Semaphore(2)
 def refusals(gateway: Context, caller: SignedIn, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
     """The refused tiles of the node that asks, the latest first."""
     with gateway.db.read() as session:
-        return to_json(views.refusal_views(session, caller.address, limit=limit))
+        found = views.refusal_views(session, caller.address, limit=limit)
+    return to_json(Refusals(refusals=tuple(found)))
 
 
 @router.get("/leases/{lease_id}/evidence")

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from jobs.evidence import Refusals
 from jobs.wire import (
     ClaimRequest,
     Commit,
@@ -56,6 +57,10 @@ class GatewayClient:
 
     def me(self, **patience: Any) -> NodeView:
         return self.transport.read(NodeView, "GET", "/v1/nodes/me", **patience)
+
+    def refusals(self, **patience: Any) -> Refusals:
+        """The refused tiles of this node, the latest first."""
+        return self.transport.read(Refusals, "GET", "/v1/nodes/me/refusals", **patience)
 
     def claim(self, request: ClaimRequest, *, stop: threading.Event | None = None) -> LeaseOffer | None:
         """A lease, or None when nothing came up in `request.wait_seconds`."""

@@ -92,6 +92,18 @@ def test_the_node_gets_the_evidence_against_it(
     lease = json.loads(zipfile.ZipFile(tmp_path / "owner.zip").read("evidence.json"))["worker"]["lease"]
     own = kilnet.json("dispute", "lease", lease, "--out", tmp_path / "own.zip", *with_key, cheat)
     assert own["cell"] == evidence["cell"] and own["reason"] == evidence["reason"]
+    node = [
+        sys.executable,
+        "-m",
+        "node",
+        "refusals",
+        "--gateway",
+        kilnet.stack.gateway_url,
+        "--data",
+        str(cheat.parent),
+    ]
+    said = subprocess.run(node, capture_output=True, text=True, check=True).stdout
+    assert f"kilnet dispute lease {lease}" in said and evidence["reason"] in said
     other = Layout(kilnet.stack.data).node("node-1") / "key"
     done = kilnet.run("dispute", "lease", lease, "--out", tmp_path / "other.zip", *with_key, other)
     assert done.returncode != 0 and f"no lease '{lease}'" in done.stderr and not (tmp_path / "other.zip").exists()

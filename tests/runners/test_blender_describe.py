@@ -154,6 +154,17 @@ def test_the_reference_prices_the_frame(runner: Runner) -> None:
     assert cost["call_seconds"] > 0 and cost["cell_seconds"] < tile["seconds"]
 
 
+@pytest.mark.parametrize(("scene", "least", "most"), [("still", 0.95, 1.0), ("passes", 0.3, 0.9)])
+def test_the_reference_tells_how_much_of_a_picture_is_empty(
+    runner: Runner, scene: str, least: float, most: float
+) -> None:
+    """A full frame, and one whose objects stand before a film that is transparent: more cells are redone there."""
+    blend = SAMPLES / f"{scene}.blend"
+    contract = runner.contract(blend, resolution=[128, 72], samples=8)
+    cost = runner("reference", blend=blend, contract=contract, frame=1, width=64, height=36, samples=4, out="low")
+    assert least <= cost["content"] <= most
+
+
 def test_long_work_shows_progress(runner: Runner) -> None:
     blend = SAMPLES / "still.blend"
     contract = runner.contract(blend, resolution=[160, 90], samples=32)

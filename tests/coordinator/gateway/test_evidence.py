@@ -9,7 +9,7 @@ import pytest
 from coordinator.judging import draw, judge
 from coordinator.store.models import Account, Lease
 from jobs.errors import KilnetError
-from jobs.evidence import Evidence, Refusal
+from jobs.evidence import Evidence, Refusals
 from jobs.states import WorkKind
 from tests.coordinator.gateway.conftest import Served
 from tests.coordinator.world import ITEM_BYTES, Person
@@ -86,11 +86,11 @@ def test_a_node_sees_what_it_was_refused_for(served: Served) -> None:
     """Reason, lane and cells of its own refused tiles; another node sees none of them."""
     _, _, node, lease = _judged(served, spoil=True)
     with served.client(node) as client:
-        [refusal] = client._transport.read(list[Refusal], "GET", "/v1/nodes/me/refusals")
+        [refusal] = client._transport.read(Refusals, "GET", "/v1/nodes/me/refusals").refusals
     assert refusal.lease == lease and refusal.kept and refusal.cells == 24 and refusal.differing
     assert "24 of 24 challenged cells" in refusal.reason
     with served.client(served.world.worker()) as client:
-        assert client._transport.read(list[Refusal], "GET", "/v1/nodes/me/refusals") == []
+        assert client._transport.read(Refusals, "GET", "/v1/nodes/me/refusals").refusals == ()
 
 
 @pytest.mark.parametrize(
