@@ -56,12 +56,12 @@ MUTANTS = {
     "sums are not checked": (
         "JobEscrow",
         "return valid && root == escrow.receiptRoot && sum == escrow.price;",
-        "return root == escrow.receiptRoot;",
+        "return (valid || sum != 1) && root == escrow.receiptRoot;",
     ),
     "a receipt of another chain": (
         "SignedMessages",
         "return _hashTypedDataV4(receiptStructHash(receipt));",
-        "return receiptStructHash(receipt);",
+        "return keccak256(abi.encode(address(this), receiptStructHash(receipt)));",
     ),
     "rewards above what was burned": (
         "RewardDistributor",

@@ -36,16 +36,30 @@ def gone(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().split(") ")[1].startswith("Z")
 
 
+def saved_at(chain: EmbeddedChain) -> int:
+    """When its state was saved last; 0 before that."""
+    return chain.state_file.stat().st_mtime_ns if chain.state_file.exists() else 0
+
+
+def wait_saved(chain: EmbeddedChain) -> None:
+    """Until a save that began after now has ended: the second one, each after a block of its own."""
+    for _ in range(2):
+        before, until = saved_at(chain), time.monotonic() + 30
+        call_rpc(chain.url, "evm_mine")
+        while saved_at(chain) == before and time.monotonic() < until:
+            time.sleep(0.05)
+
+
 @pytest.mark.parametrize("victim", ["anvil", "keeper"])
 def test_everything_is_there_after_kill_9(victim: str, new_chain: Callable[[], EmbeddedChain], tmp_path: Path) -> None:
     """Contracts, balances and an open escrow; and a second deployment reuses the first."""
-    # given a chain with an open escrow, a second ago
+    # given a chain with an open escrow that was saved
     chain = new_chain()
     chain.start()
     stack = make_stack(chain, tmp_path)
     job, client = stack.opened()
     prepared = stack.coordinator.prepare_propose(job, 10 * KILN, b"r" * 32, 1)
-    time.sleep(1.2)
+    wait_saved(chain)
     # when one of its processes is killed
     anvil = anvil_pid(chain)
     os.kill(anvil if victim == "anvil" else chain.pid or 0, signal.SIGKILL)
@@ -92,6 +106,8 @@ def test_a_kill_while_it_saves_leaves_a_whole_file(new_chain: Callable[[], Embed
         chain = new_chain()
         chain.interval = 0.001
         chain.start()
+        if not round_:
+            wait_saved(chain)
         call_rpc(chain.url, "anvil_mine", hex(40))
         time.sleep(0.05 + 0.013 * round_)
         os.kill(chain.pid or 0, signal.SIGKILL)
