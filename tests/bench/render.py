@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.program import kilnet_json
+from verification.policy import GOOD, MOST_CREDIT
 
 __all__ = ["measure_render"]
 
@@ -38,14 +40,18 @@ def plain_of_length(blend: Path, out: Path, seconds: float) -> tuple[int, float]
 
 
 def measure_render(blend: Path, folder: Path, *, seconds: float) -> dict[str, Any]:
-    """Plain, kilnet, plain again: the machine may drift, so kilnet stands between two plain renders. Then kilnet once
-    more: by now its node is in good standing, and audits cost what they cost from then on."""
+    """Plain, kilnet, plain again: the machine may drift, so kilnet stands between two plain renders. Then a few
+    small jobs, and the same once more: by now the node is in good standing, and audits cost what they cost from then
+    on."""
     samples, before = plain_of_length(blend, folder / "plain-1", seconds)
     start = time.perf_counter()
-    asked = ("render", blend, "--resolution", f"{SIZE[0]}x{SIZE[1]}", "--samples", samples, "--out")
+    size = f"{SIZE[0]}x{SIZE[1]}"
+    asked = ("render", blend, "--resolution", size, "--samples", samples, "--out")
     answer = kilnet_json(*asked, folder / "ours")
     ours = time.perf_counter() - start
     after = plain_seconds(blend, folder / "plain-2", samples)
+    for number in range(math.ceil(-GOOD / MOST_CREDIT)):
+        kilnet_json("render", blend, "--resolution", size, "--samples", 1, "--out", folder / f"small-{number}")
     good = kilnet_json(*asked, folder / "again")
     return {
         "samples": samples,
