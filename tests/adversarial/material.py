@@ -127,7 +127,7 @@ def gather(
 def _pictures(
     scene: Scene, worker: Studio, auditor: Studio, others: dict[str, Studio], honest: int, elsewhere: Planes | None
 ) -> Iterator[Picture]:
-    cheated_on, plain = shots_of(scene, cheats=1 + (honest > 0), honest=honest)
+    cheated_on, plain = shots_of(scene, cheats=1, honest=honest)
     for shot in (*cheated_on, *plain):
         contract = worker.contract(shot)
         mine = worker.tile(shot, contract)

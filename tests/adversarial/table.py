@@ -21,7 +21,7 @@ from tests.adversarial.partial import PARTIAL
 from tests.adversarial.trials import Rate, expected, infer_trial, interval, render_trial, tally, tiles_of
 from verification.policy import FLOOR
 
-__all__ = ["build"]
+__all__ = ["build", "count_honest"]
 
 FIRST = 24
 """Cells of a new node's tile (verification.policy: three times the floor)."""
@@ -46,7 +46,7 @@ def build(material: Material, *, draws: int, seed: int = 1) -> dict[str, Any]:
         "scenes": len({picture.shot.scene.name for picture in material.pictures}),
         "render": [row for row in rows if row["tiles"]],
         "infer": [_infer_row(c.name, c.saves, c.everywhere, material, draws, rng) for c in INFER_CHEATS],
-        "honest": _honest(material),
+        "honest": count_honest(material),
         "rivals": [_rival_row(c.name, material, draws, rng) for c in RENDER_CHEATS],
         "skipped": material.skipped,
     }
@@ -162,7 +162,7 @@ def _infer_row(
     return row
 
 
-def _honest(material: Material) -> dict[str, Any]:
+def count_honest(material: Material) -> dict[str, Any]:
     """Every honest tile once, all of its cells drawn in the exact lane; in the tolerant lane FLOOR of them."""
     exact: Counter[Verdict] = Counter()
     tolerant: dict[str, Counter[Verdict]] = {}
