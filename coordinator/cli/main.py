@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from coordinator.cli import economics, jobs_commands, keys_commands, pipeline, plugins, submit_commands
+from coordinator.cli import economics, jobs_commands, keys_commands, ledger, pipeline, plugins, submit_commands
 from coordinator.cli.audit import command as audit_command
 from coordinator.cli.dispute import command as dispute_command
 from coordinator.cli.endings import Ending, ending_of
@@ -42,6 +42,7 @@ keys_commands.register(app)
 audit_command.register(app)
 dispute_command.register(app)
 economics.register(app)
+ledger.register(app)
 pipeline.register(app)
 plugins.register(app)
 

@@ -94,6 +94,11 @@ def test_render_json_and_audit(shell: Shell) -> None:
     assert audit["ok"] and audit["failed"] == [] and audit["redone_tiles"] == [0] and audit["notes"] == []
     shown = shell.json("job", report["job"])
     assert shown["burned"] == report["burned"] and shown["state"] == "done"
+    ledger = shell.json("ledger")
+    assert int(ledger["supply"]) == int(ledger["minted"]) - int(ledger["burned"])
+    assert sum(int(epoch["burned_by_jobs"]) for epoch in ledger["epochs"]) >= burned
+    told, _ = shell.run("ledger", "--csv")
+    assert told.splitlines()[0].startswith("number,jobs,burned_by_jobs") and "10^-18" not in told
 
 
 def test_audit_finds_forged_bytes(shell: Shell) -> None:
