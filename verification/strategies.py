@@ -35,7 +35,7 @@ from verification.policy import FLOOR, GOOD, MOST_CREDIT, floor_for, frames_agai
 
 __all__ = ["Cheat", "Outcome", "cheats", "least_shares", "outcome_of", "outcomes"]
 
-_EMPTY = "black where it is not empty"
+_EMPTY = "only the empty background"
 RENDER_DATA = Path(__file__).parent / "economy_data" / "render.json"
 ALL = 1 - HANDLING
 """Nothing is computed at all."""

@@ -69,6 +69,12 @@ def cells_differing(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
     return float(cells.mean())
 
 
+def background(picture: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The picture's most frequent pixel everywhere: what can be known without rendering anything."""
+    values, counts = np.unique(picture.reshape(-1, 4), axis=0, return_counts=True)
+    return np.broadcast_to(values[np.argmax(counts)], picture.shape)
+
+
 def bounces(part: float) -> Callable[[Any], bool]:
     """Fewer light bounces: this part of the scene's own, of each kind."""
 
@@ -134,10 +140,12 @@ def main() -> None:
         out = Path(folder)
         honest, seconds = rendered(prepare(), out)
         again, _ = rendered(prepare(), out)
-        black = np.zeros_like(honest)
-        black[..., 3] = honest[..., 3]
-        empty = {"touches": round(cells_differing(honest, black), 4), "saves": 1.0}
-        found = {"black where it is not empty": empty}
+        found = {
+            "only the empty background": {
+                "touches": round(cells_differing(honest, background(honest)), 4),
+                "saves": 1.0,
+            }
+        }
         found |= {name: row for name, cheat in CHEATS.items() if (row := compare(cheat, out)) is not None}
         honestly = cells_differing(honest, again)
     print(json.dumps({"seconds": round(seconds, 3), "repeat_differs": honestly, "cheats": found}))
