@@ -48,6 +48,25 @@ def test_eevee_repeats_whole_frames_in_another_process(runner: Runner, other: Ru
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_the_first_eevee_frame_of_a_process_is_as_any_other(tmp_path: Path) -> None:
+    """Without a context of the graphics driver beforehand the first one would differ, and honest nodes with it."""
+    runners = started(tmp_path)
+    fresh = next(runners)
+    contract = {
+        "runtime": "blender", "version": fresh.ready["version"], "engine": "BLENDER_EEVEE", "scene": "Scene",
+        "camera": "Camera", "width": 96, "height": 54, "window": [0, 0, 96, 54], "samples": 4, "seed": 0,
+        "adaptive": False, "guard": 0, "channels": [f"ViewLayer.Combined.{c}" for c in "ABGR"], "views": [],
+        "overrides": {"engine": "BLENDER_EEVEE", "resolution": [96, 54], "samples": 4, "denoise": False},
+    }  # fmt: skip
+    first = fresh.tile(STILL, contract, 1)
+    assert fresh.tile(STILL, contract, 1).tobytes() == first.tobytes()
+    fresh.tile(STILL, contract, 2)
+    assert fresh.tile(STILL, contract, 1).tobytes() == first.tobytes()
+    runners.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_what_an_eevee_frame_costs_leaves_out_its_shaders(runner: Runner) -> None:
     """Compiling them happens once: it belongs to loading, not to each frame."""
     contract = runner.contract(STILL, engine="BLENDER_EEVEE", **SMALL)

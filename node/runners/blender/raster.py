@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from . import graphics
 from .errors import RunnerError
 from .session import Session
 
@@ -39,10 +40,7 @@ def raster(session: Session, request: dict[str, Any]) -> dict[str, Any]:
     """
     del session, request
     try:
-        import gpu  # type: ignore[import-not-found]
-
-        if hasattr(gpu, "init"):  # without a window nothing else has set it up
-            gpu.init()
+        gpu = graphics.ready()
         platform = gpu.platform
         return {
             "renderer": str(platform.renderer_get()),

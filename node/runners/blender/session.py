@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import blendfile, dependencies, exr, freeze, protocol
+from . import blendfile, dependencies, exr, freeze, graphics, protocol
 from .errors import RunnerError, request_error
 from .scene import (
     Rect,
@@ -157,6 +157,8 @@ class Session:
         """Render a rectangle of the frame and read every channel of it, (H, W) float32 each, row 0 at the top."""
         if scene.render.engine == "CYCLES" and scene.cycles.use_guiding:  # what it learned would be kept as well
             scene.render.use_persistent_data = False
+        if scene.render.engine != "CYCLES":
+            _make_context()
         set_border(scene, rect)
         work = protocol.current()
         target = self.scratch / f"raw-{time.monotonic_ns()}.exr"
@@ -176,6 +178,14 @@ class Session:
         if wrong or not planes:
             raise RunnerError("render_failed", f"Blender rendered {wrong or 'nothing'} where {shape} was asked for.")
         return planes
+
+
+def _make_context() -> None:
+    try:
+        graphics.ready()
+    except (ImportError, SystemError, RuntimeError) as error:
+        reason = f"EEVEE and Workbench need a graphics driver (EGL): {_one_line(error)}"
+        raise RunnerError("no_raster", reason) from None
 
 
 def _one_line(error: Exception) -> str:
