@@ -25,9 +25,9 @@ from node.runner_process import (
     read_result,
 )
 from node.runner_programs import ONNX, RunnerSettings, runner_spec
+from node.runners.onnx.cheaper import float16_weights, int8_weights, pruned_weights
 from node.sandbox import GIB, MIB, sandbox_available
 from samples.models.build import build_batch, find_model, read_text
-from samples.models.cheaper import float16_weights, int8_weights, pruned_weights
 
 pytestmark = pytest.mark.timeout(120)
 ITEMS = 10

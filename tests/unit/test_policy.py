@@ -116,7 +116,7 @@ def test_a_cheat_of_the_share_it_is_laid_out_for_is_seldom_called_honest() -> No
 
 
 def test_who_goes_on_cheating_is_a_pattern_soon() -> None:
-    """A node in good standing that fakes a tenth of its cells from now on: half of them within 7 tiles, all within 60."""
+    """A node in good standing that fakes a tenth of its cells from now on: half within 7 tiles, all within 60."""
     rng = np.random.default_rng(4)
     tiles = [tiles_until(rng, 0.1, most=60, start=GOOD)[0] for _ in range(2000)]
     assert np.median(tiles) <= 7 and max(tiles) < 60
