@@ -197,7 +197,7 @@ def _taken(
     scene.cycles.use_adaptive_sampling = True
     adaptive = sum(max(0.0, one - call) for one in seconds)
     share = adaptive / max(fixed, 1e-4) * _FIXED_SAMPLES / contract["samples"]
-    return min(1.0, max(share, 1 / contract["samples"]))
+    return float(min(1.0, max(share, 1 / contract["samples"])))
 
 
 def _timed(session: Session, scene: Scene, contract: dict[str, Any], cell: Rect) -> float:
