@@ -112,7 +112,7 @@ MUTANTS = {
     "an honest sum is void": (
         "ReceiptTree",
         "honest = honest && sum == total;",
-        "honest = false;",
+        "honest = honest && sum != total;",
     ),
     "one auditor signs for all": (
         "Auditors",
