@@ -27,17 +27,21 @@ def main() -> None:
     parser.add_argument("--no-write", action="store_true", help="print the table and leave the files alone")
     asked = parser.parse_args()
     folder = Path(os.environ.get("KILNET_SCENES", REPO.parent / "shared" / "scenes"))
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
     material = gather(
         [folder] if folder.is_dir() else [],
         only=tuple(name for name in asked.only.split(",") if name),
         honest=asked.honest,
         render=not asked.cached,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
+        say=say,
     )
     if asked.honest_only:
         found = json.loads((SHIPPED / ADVERSARIES).read_text(encoding="utf-8")) | {"honest": count_honest(material)}
     else:
-        found = build(material, draws=asked.draws)
+        found = build(material, draws=asked.draws, say=say)
     text = markdown(found)
     print(text)
     if not asked.no_write:

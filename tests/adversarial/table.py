@@ -16,9 +16,9 @@ from node.calibrate.cheats import RENDER_CHEATS
 from node.calibrate.drawing import cells_differing
 from node.calibrate.studio import BLOCKS, Planes
 from tests.adversarial import rivals
-from tests.adversarial.material import Batch, Material, Picture
+from tests.adversarial.material import Material, Picture
 from tests.adversarial.partial import PARTIAL
-from tests.adversarial.trials import Rate, expected, infer_trial, interval, render_trial, tally, tiles_of
+from tests.adversarial.trials import Committed, Rate, expected, interval, render_trial, tally, tiles_of
 from verification.policy import FLOOR
 
 __all__ = ["build", "count_honest"]
@@ -32,11 +32,16 @@ _ITEMS = 64
 Claim = Callable[[np.random.Generator], Planes]
 
 
-def build(material: Material, *, draws: int, seed: int = 1) -> dict[str, Any]:
+def build(material: Material, *, draws: int, seed: int = 1, say: Callable[[str], None] = print) -> dict[str, Any]:
     """All figures, JSON. `draws` trials for each cheat and lane."""
     rng = np.random.default_rng(seed)
-    rows = [_render_row(c.name, c.saves, c.everywhere, material, draws, rng) for c in RENDER_CHEATS]
-    rows += [_render_row(name, what, False, material, draws, rng) for name, (what, _) in PARTIAL.items()]
+    rows = []
+    for name, what, everywhere in [
+        *((c.name, c.saves, c.everywhere) for c in RENDER_CHEATS),
+        *((name, what, False) for name, (what, _) in PARTIAL.items()),
+    ]:
+        rows.append(_render_row(name, what, everywhere, material, draws, rng))
+        say(f"{name}: drawn")
     return {
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "probes": {"floor": FLOOR, "first": FIRST},
@@ -130,34 +135,31 @@ def _infer_row(
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"name": name, "what": what, "everywhere": everywhere, "models": len(material.batches)}
     batches = [batch for batch in material.batches if name in batch.cheats]
-    shares = []
-
-    def claimed(batch: Batch) -> Results:
-        made = _tiled(batch.cheats[name])
-        if name == "one-forged":  # of the whole tile, not of every batch in it
-            made = _tiled(batch.honest).copy()
-            made[int(rng.integers(_ITEMS))] ^= np.uint8(1)
-        return made
-
+    tiles, shares = [], []
     for batch in batches:
-        shares.append(float((claimed(batch) != _tiled(batch.honest)).any(axis=1).mean()))
+        claimed = _tiled(batch.cheats[name])
+        if name == "one-forged":  # of the whole tile, not of every batch in it
+            claimed = _tiled(batch.honest)
+            claimed[int(rng.integers(_ITEMS))] ^= np.uint8(1)
+        differing = [(row != batch.honest[i % len(batch.honest)]).any() for i, row in enumerate(claimed)]
+        shares.append(float(np.mean(differing)))
+        tiles.append(Committed(batch.contract, claimed))
     row["share_of_cells"] = float(np.mean(shares)) if shares else 0.0
     for label, probes in (("first", FIRST), ("floor", FLOOR)):
         verdicts: Counter[Verdict] = Counter()
         for _ in range(draws):
-            batch = batches[int(rng.integers(len(batches)))]
-            verdicts[infer_trial(batch.contract, claimed(batch), _tiled(batch.audited), Lane.EXACT, probes)] += 1
+            which = int(rng.integers(len(batches)))
+            verdicts[tiles[which].trial(batches[which].audited, Lane.EXACT, probes)] += 1
         wanted = np.mean([expected(round(s * _ITEMS), _ITEMS, probes) for s in shares])
         row[label] = _as_json(tally(verdicts, len(batches))) | {"expected": float(wanted)}
     for other in ("avx2", "no-avx2"):
         limits = material.limits.get(("infer", other))
-        there = [batch for batch in batches if other in batch.others]
+        there = [i for i, batch in enumerate(batches) if other in batch.others]
         if limits is not None and there:
             verdicts = Counter()
             for _ in range(draws):
-                batch = there[int(rng.integers(len(there)))]
-                redone = _tiled(batch.others[other])
-                verdicts[infer_trial(batch.contract, claimed(batch), redone, Lane.TOLERANT, FLOOR, limits)] += 1
+                which = there[int(rng.integers(len(there)))]
+                verdicts[tiles[which].trial(batches[which].others[other], Lane.TOLERANT, FLOOR, limits)] += 1
             row[other] = _as_json(tally(verdicts, len(there)))
     return row
 
@@ -183,12 +185,13 @@ def count_honest(material: Material) -> dict[str, Any]:
     for batch in material.batches:
         for at in range(0, len(batch.honest), 4):
             part = slice(at, at + 4)
-            items[infer_trial(batch.contract, batch.honest[part], batch.audited[part], Lane.EXACT, FLOOR)] += 1
+            committed = Committed(batch.contract, batch.honest[part])
+            items[committed.trial(batch.audited[part], Lane.EXACT, FLOOR)] += 1
             for other, results in batch.others.items():
                 limits = material.limits.get(("infer", other))
                 if limits is not None:
                     for a, b in ((batch.honest, results), (results, batch.honest)):
-                        verdict = infer_trial(batch.contract, a[part], b[part], Lane.TOLERANT, FLOOR, limits)
+                        verdict = Committed(batch.contract, a[part]).trial(b[part], Lane.TOLERANT, FLOOR, limits)
                         items_tolerant.setdefault(other, Counter())[verdict] += 1
     scenes = {picture.shot.scene.name for picture in material.pictures}
     return {

@@ -20,7 +20,7 @@ from verification.commitment import cell_bytes, commit
 from verification.compare import compare_cells
 from verification.limits import Limits
 
-__all__ = ["Rate", "expected", "infer_trial", "interval", "render_trial", "tiles_of"]
+__all__ = ["Committed", "Rate", "expected", "interval", "render_trial", "tiles_of"]
 
 
 class Rate(NamedTuple):
@@ -63,17 +63,20 @@ def render_trial(
     return compare_cells(contract, tile, lane, shown, redone, limits).verdict
 
 
-def infer_trial(
-    contract: InferContract, claimed: Results, recomputed: Results, lane: Lane, probes: int,
-    limits: Limits | None = None,
-) -> Verdict:  # fmt: skip
-    lease, tile = secrets.token_hex(16), InferTile(first=0, count=len(claimed))
-    data = np.ascontiguousarray(claimed).tobytes()
-    root = commit(lease, contract, tile, data).root
-    cells = draw_cells(root, lease, new_secret(), cells=len(claimed), probes=probes)
-    shown = {index: cell_bytes(contract, tile, data, index) for index in cells}
-    redone = {index: recomputed[index].tobytes() for index in cells}
-    return compare_cells(contract, tile, lane, shown, redone, limits).verdict
+class Committed:
+    """A tile of items, committed to once; every trial draws from it anew with a secret of its own."""
+
+    def __init__(self, contract: InferContract, claimed: Results) -> None:
+        self.contract, self.claimed = contract, np.ascontiguousarray(claimed)
+        self.lease, self.tile = secrets.token_hex(16), InferTile(first=0, count=len(claimed))
+        self.root = commit(self.lease, contract, self.tile, memoryview(self.claimed).cast("B")).root
+
+    def trial(self, recomputed: Results, lane: Lane, probes: int, limits: Limits | None = None) -> Verdict:
+        """`recomputed` holds the auditor's items, repeated as often as it takes to fill the tile."""
+        cells = draw_cells(self.root, self.lease, new_secret(), cells=len(self.claimed), probes=probes)
+        shown = {index: self.claimed[index].tobytes() for index in cells}
+        redone = {index: recomputed[index % len(recomputed)].tobytes() for index in cells}
+        return compare_cells(self.contract, self.tile, lane, shown, redone, limits).verdict
 
 
 def expected(differing: int, cells: int, probes: int) -> float:
