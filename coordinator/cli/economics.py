@@ -9,7 +9,6 @@ import typer
 
 from coordinator.cli.answer import answer
 from coordinator.cli.options import Json
-from verification.economics import DEFAULT_STAKE_USD, DEFAULT_TILE_USD, stake_per_tile_pay
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,14 +27,17 @@ def register(app: typer.Typer) -> None:
 
 
 def _economics(
-    stake: Annotated[float, typer.Option(min=0, max=1e9, metavar="USD", help="What a node stakes.")] = (
-        DEFAULT_STAKE_USD
-    ),
+    stake: Annotated[
+        float | None,
+        typer.Option(min=0, max=1e9, metavar="USD", help="What a node stakes. [default: what the policy asks]"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """What cheating would earn a node, and the stake that keeps it from paying."""
+    from verification.economics import DEFAULT_STAKE_USD
     from verification.strategies import outcomes
 
+    stake = DEFAULT_STAKE_USD if stake is None else stake
     rows = outcomes(stake)
     paying = [row.name for row in rows if row.profit >= 0]
     if as_json:
@@ -54,6 +56,8 @@ def _economics(
 
 
 def _report(stake: float, rows: list[Outcome], paying: list[str]) -> dict[str, Any]:
+    from verification.economics import DEFAULT_TILE_USD, stake_per_tile_pay
+
     return {
         "stake_usd": stake,
         "stake_tiles": stake_per_tile_pay(stake),
@@ -100,6 +104,8 @@ def _signed(profit: float) -> str:
 
 
 def _legend(stake: float) -> str:
+    from verification.economics import stake_per_tile_pay
+
     return (
         "touches: share of a tile's cells that come out differently. saves: share of its work left out. refused: "
         "chance that a tile is refused, in good standing. stopped after: expected tiles until a pattern, for a node "

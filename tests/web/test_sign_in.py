@@ -32,7 +32,7 @@ def test_with_an_api_key(page: Page, town: Town) -> None:
     page.get_by_role("alert").get_by_text("not known here or was revoked").wait_for()
     page.get_by_label("API key").fill(made.key)
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="Nodes").wait_for()
+    page.get_by_role("heading", name="Nodes", exact=True).wait_for()
     page.goto(f"{town.url}/account")
     page.get_by_role("rowheader", name="laptop").first.wait_for()
     assert page.get_by_role("button", name="Revoke").count() == 0, "a key ends no keys"

