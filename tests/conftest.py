@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+# How long an example takes says more about the machine than about the code; nothing here is timed.
+hypothesis.settings.register_profile("kilnet", deadline=None)
+hypothesis.settings.load_profile("kilnet")
 
 
 @pytest.hookimpl(tryfirst=True)
