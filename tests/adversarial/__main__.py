@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from tests.adversarial.material import REPO, gather
+from tests.adversarial.material import AWKWARD, REPO, gather
 from tests.adversarial.pictures import draw
 from tests.adversarial.report import calibrations, markdown, write_into
 from tests.adversarial.table import build, count_honest
@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument(
         "--honest-only", action="store_true", help="count honest tiles anew and keep the last draws of cheats"
     )
+    parser.add_argument("--anew", action="store_true", help="forget the rows of a run that was cut short")
     parser.add_argument("--no-write", action="store_true", help="print the table and leave the files alone")
     asked = parser.parse_args()
     folder = Path(os.environ.get("KILNET_SCENES", REPO.parent / "shared" / "scenes"))
@@ -38,10 +39,13 @@ def main() -> None:
         render=not asked.cached,
         say=say,
     )
+    kept = AWKWARD.parent / "rows.json"
+    if asked.anew:
+        kept.unlink(missing_ok=True)
     if asked.honest_only:
         found = json.loads((SHIPPED / ADVERSARIES).read_text(encoding="utf-8")) | {"honest": count_honest(material)}
     else:
-        found = build(material, draws=asked.draws, say=say)
+        found = build(material, draws=asked.draws, kept=kept, say=say)
     text = markdown(found)
     print(text)
     if not asked.no_write:
@@ -50,6 +54,7 @@ def main() -> None:
         write_into(page, "adversaries", text)
         write_into(page, "calibrations", calibrations(SHIPPED))
         draw(REPO / "docs" / "images")
+        kept.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

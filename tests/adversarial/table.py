@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,16 +34,32 @@ _ITEMS = 64
 Claim = Callable[[np.random.Generator], Planes]
 
 
-def build(material: Material, *, draws: int, seed: int = 1, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """All figures, JSON. `draws` trials for each cheat and lane."""
+def build(
+    material: Material, *, draws: int, seed: int = 1, kept: Path | None = None, say: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """All figures, JSON. `draws` trials for each cheat and lane. Rows that are in the file `kept` are not drawn again:
+    a run that was cut short goes on where it was."""
+    rows: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept is not None and kept.is_file() else {}
+
+    def row(key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if key not in rows:
+            rows[key] = make()
+            say(f"{key}: drawn")
+            if kept is not None:
+                kept.write_text(json.dumps(rows))
+        return rows[key]
+
     rng = np.random.default_rng(seed)
-    rows = []
-    for name, what, everywhere in [
-        *((c.name, c.saves, c.everywhere) for c in RENDER_CHEATS),
-        *((name, what, False) for name, (what, _) in PARTIAL.items()),
-    ]:
-        rows.append(_render_row(name, what, everywhere, material, draws, rng))
-        say(f"{name}: drawn")
+    named = [(c.name, c.saves, c.everywhere) for c in RENDER_CHEATS]
+    named += [(name, what, False) for name, (what, _) in PARTIAL.items()]
+    render = [
+        row(f"render {name}", lambda n=name, w=what, e=everywhere: _render_row(n, w, e, material, draws, rng))  # type: ignore[misc]
+        for name, what, everywhere in named
+    ]
+    infer = [
+        row(f"infer {c.name}", lambda c=c: _infer_row(c.name, c.saves, c.everywhere, material, draws, rng))  # type: ignore[misc]
+        for c in INFER_CHEATS
+    ]
     return {
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "probes": {"floor": FLOOR, "first": FIRST},
@@ -49,8 +67,8 @@ def build(material: Material, *, draws: int, seed: int = 1, say: Callable[[str],
         "draws": draws,
         "pictures": len(material.pictures),
         "scenes": len({picture.shot.scene.name for picture in material.pictures}),
-        "render": [row for row in rows if row["tiles"]],
-        "infer": [_infer_row(c.name, c.saves, c.everywhere, material, draws, rng) for c in INFER_CHEATS],
+        "render": [one for one in render if one["tiles"]],
+        "infer": infer,
         "honest": count_honest(material),
         "rivals": [_rival_row(c.name, material, draws, rng) for c in RENDER_CHEATS],
         "skipped": material.skipped,
@@ -145,7 +163,7 @@ def _infer_row(
         shares.append(float(np.mean(differing)))
         tiles.append(Committed(batch.contract, claimed))
     row["share_of_cells"] = float(np.mean(shares)) if shares else 0.0
-    for label, probes in (("first", FIRST), ("floor", FLOOR)):
+    for label, probes in (("floor", FLOOR),):
         verdicts: Counter[Verdict] = Counter()
         for _ in range(draws):
             which = int(rng.integers(len(batches)))
