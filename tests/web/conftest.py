@@ -24,6 +24,14 @@ _PATIENCE_MS = 30_000
 """Longer than anything takes on a busy machine; what must be quick is measured."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A browser on a busy machine takes its time: what drives one is among the long tests (`make slow`)."""
+    for item in items:
+        if "page" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 def chromium() -> str | None:
     """The browser's program: $CHROMIUM, or what the system has."""
     return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
