@@ -46,7 +46,7 @@ def draw(folder: Path) -> list[Path]:
     columns += [(name, display(planes[rgb]), _differing(planes, honest)) for name, planes in cheats.items()]
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "cheats.png"
-    _sheet(columns).save(target, optimize=True)
+    _sheet(columns).quantize(192, dither=Image.Dither.NONE).save(target, optimize=True)
     return [target]
 
 
