@@ -392,6 +392,8 @@ class TileView(_Wire):
     price: Units
     progress: float
     seconds: float | None
+    result: Sha256 | None = None
+    """The blob of what was accepted: the tile's raw result, zstd-compressed. Readable for the job's owner."""
 
 
 class OutputView(_Wire):

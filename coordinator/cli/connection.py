@@ -30,8 +30,8 @@ class Access:
             raise BadInput(f"--gateway {self.gateway} needs a key: name it or its file with --key or {KEY_VARIABLE}")
         if self.key and self.gateway:
             # Said before anything is packed or started.
+            from jobs.client.calls import origin_of
             from jobs.client.key import read_key
-            from jobs.client.transport import origin_of
 
             read_key(self.key)
             origin_of(self.gateway)

@@ -30,7 +30,15 @@ def tile_views(session: Session, job_id: str, *, offset: int = 0, limit: int = 1
     # In ascending order, so that the latest attempt is what stays; a live one before an ended one.
     leases = session.execute(
         select(
-            Lease.id, Lease.work_id, Lease.node, Lease.state, Lease.progress, Lease.lane, Lease.verdict, Lease.seconds
+            Lease.id,
+            Lease.work_id,
+            Lease.node,
+            Lease.state,
+            Lease.progress,
+            Lease.lane,
+            Lease.verdict,
+            Lease.seconds,
+            Lease.blob,
         )
         .join(Work, Work.id == Lease.work_id)
         .where(
@@ -64,6 +72,7 @@ def tile_views(session: Session, job_id: str, *, offset: int = 0, limit: int = 1
                     "price": tile.price or 0,
                     "progress": 1.0 if done else lease.progress if lease is not None and live else 0.0,
                     "seconds": lease.seconds if lease is not None else None,
+                    "result": lease.blob if lease is not None and lease.id == tile.accepted_lease else None,
                 }
             )
         )

@@ -8,13 +8,19 @@
             print(event.type, event.data)
         client.download_outputs(job.id, Path("out"))
 
-Needs httpx, eth-account and pydantic; neither Celery nor a chain library. Errors are those of jobs.errors.
+AsyncClient has the same calls, awaited. `events`, `passed_tiles`, `frames` and `items` iterate over what happens as it
+happens. Needs httpx, eth-account and pydantic; neither Celery nor a chain library. Errors are those of jobs.errors.
 """
 
+from jobs.client.async_client import AsyncClient
 from jobs.client.client import Client
 from jobs.client.errors import GatewayBadInput, GatewayRefused
 from jobs.client.events import JobEvent
 from jobs.client.key import address_of, read_key
+from jobs.client.results import Items
 from jobs.client.transfers import Delivered
 
-__all__ = ["Client", "Delivered", "GatewayBadInput", "GatewayRefused", "JobEvent", "address_of", "read_key"]
+__all__ = [
+    "AsyncClient", "Client", "Delivered", "GatewayBadInput", "GatewayRefused", "Items", "JobEvent", "address_of",
+    "read_key",
+]  # fmt: skip

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from httpx_sse import EventSource
-
-from jobs.client.transport import Transport
+from jobs.client.calls import Calls
+from jobs.client.effects import Close, Program, Sleep, Tell
 from jobs.errors import Unavailable
 
 __all__ = ["JobEvent", "follow"]
@@ -30,26 +29,54 @@ class JobEvent:
     data: dict[str, Any]
 
 
-def follow(transport: Transport, job: str, *, after: str | None = None) -> Iterator[JobEvent]:
-    """Events of `job` after the one with the id `after` (None: from its first), each once, until the job has ended.
+class _Lines:
+    """Server-sent events out of pieces of a body (the WHATWG's HTML standard, 9.2.6, without `retry`)."""
 
-    Raises Unavailable when the gateway stays away for `transport.patience` seconds, Refused for no such job.
+    def __init__(self) -> None:
+        self._rest = b""
+        self._fields: dict[str, str] = {}
+
+    def take(self, piece: bytes) -> Iterator[dict[str, str]]:
+        """The events that `piece` completes, each as its fields."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for raw in lines:
+            line = raw.removesuffix(b"\r").decode("utf-8", "replace")
+            if line:
+                name, _, value = line.partition(":")
+                value = value.removeprefix(" ")
+                if name == "data" and "data" in self._fields:
+                    value = f"{self._fields['data']}\n{value}"
+                if name:
+                    self._fields[name] = value
+            elif self._fields:
+                yield self._fields
+                self._fields = {}
+
+
+def follow(calls: Calls, job: str, *, after: str | None = None) -> Program[None]:
+    """Tells the events of `job` after the one with the id `after` (None: from its first), each once, until the job has
+    ended.
+
+    Raises Unavailable when the gateway stays away for the client's patience, Refused for no such job.
     """
-    last, delay, give_up = after, 0.25, time.monotonic() + transport.patience
+    last, delay, give_up = after, 0.25, time.monotonic() + calls.patience
     while True:
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+        headers = {"Accept": "text/event-stream", "Accept-Encoding": "identity", "Cache-Control": "no-store"}
         if last is not None:
             headers["Last-Event-ID"] = last
+        lines = _Lines()
         try:
-            with transport.stream(f"/v1/jobs/{job}/events", headers, timeout=_SILENCE_SECONDS) as response:
-                for sent in EventSource(response).iter_sse():
-                    delay, give_up = 0.25, time.monotonic() + transport.patience
-                    last = sent.id or last
-                    if sent.data:
-                        yield JobEvent(id=sent.id, type=sent.event, data=json.loads(sent.data))
-                return
+            response = yield from calls.open(f"/v1/jobs/{job}/events", headers, timeout=_SILENCE_SECONDS)
+            while (piece := (yield from calls.next(response))) is not None:
+                for sent in lines.take(piece):
+                    delay, give_up = 0.25, time.monotonic() + calls.patience
+                    last = sent.get("id") or last
+                    if sent.get("data"):
+                        yield Tell(JobEvent(last or "", sent.get("event", ""), json.loads(sent["data"])))
+            yield Close(response)
+            return
         except Unavailable:
             if time.monotonic() + delay > give_up:
                 raise
-            time.sleep(delay)
+            yield Sleep(delay)
             delay = min(2 * delay, 15.0)

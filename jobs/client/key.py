@@ -1,17 +1,61 @@
-"""The client's key: what signs in, orders and pays."""
+"""What a client acts with: the wallet's key, which signs in, orders and pays; or an API key, which acts without it."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from eth_account import Account
 
 from jobs.errors import BadInput
 
-__all__ = ["address_of", "read_key"]
+__all__ = ["API_KEY_PREFIX", "Credentials", "address_of", "read_key"]
 
+API_KEY_PREFIX = "kilnet_"
 _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{64})")
+_API_KEY = re.compile(rf"{API_KEY_PREFIX}[A-Za-z0-9_-]{{43}}")
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A wallet's key, an API key, or both: then calls are the API key's, within its limits, and the wallet signs."""
+
+    key: bytes | None
+    api_key: str | None = None
+
+    @classmethod
+    def of(cls, key: bytes | str | None, api_key: str | None = None) -> Credentials:
+        """`key`: 32 bytes, 0x-hex, or the path of a file that holds it; also an API key by itself. Raises BadInput."""
+        if isinstance(key, str) and key.strip().startswith(API_KEY_PREFIX):
+            if api_key is not None:
+                raise BadInput("two API keys are given; name one, and the wallet's key beside it to order")
+            key, api_key = None, key
+        if api_key is not None:
+            api_key = api_key.strip()
+            if not _API_KEY.fullmatch(api_key):
+                raise BadInput(
+                    f"the API key is not what `kilnet keys create` prints ({API_KEY_PREFIX} and 43 characters); "
+                    "copy it again, or make another"
+                )
+        if key is None and api_key is None:
+            raise BadInput("there is no key: name the wallet's key or its file, or an API key")
+        return cls(read_key(key) if isinstance(key, str) else key, api_key)
+
+    @property
+    def wallet(self) -> bytes:
+        """The wallet's key. Raises BadInput where there is only an API key."""
+        if self.key is None:
+            raise BadInput(
+                "an API key alone cannot do this: name the wallet's key (or its file) beside it",
+                code="wallet_needed",
+            )
+        return self.key
+
+    @property
+    def address(self) -> str:
+        """The account: the checksum address of the wallet's key. Raises BadInput where there is only an API key."""
+        return address_of(self.wallet)
 
 
 def read_key(text: str) -> bytes:

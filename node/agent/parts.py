@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from jobs.contract import InferContract, RenderContract
+from jobs.items import split_items
 from jobs.manifest import Sha256
 from jobs.merge import MergeError, merge_ranges, paste_tiles
 from jobs.spec import explain
@@ -120,12 +121,9 @@ def write_predictions(
         tile = part.spec
         assert isinstance(tile, InferTile)
         data = _bytes_of(work, part, folder, tile.result_bytes(contract))
-        rows, at = np.frombuffer(data, np.uint8).reshape(tile.count, contract.item_bytes), 0
+        outputs = split_items(contract, tile, data)
         for spec, array in zip(contract.outputs, maps, strict=True):
-            length = int(np.prod(spec.shape, dtype=np.int64)) * array.dtype.itemsize
-            values = np.ascontiguousarray(rows[:, at : at + length]).view(array.dtype)
-            array[tile.first : tile.first + tile.count] = values.reshape(tile.count, *spec.shape)
-            at += length
+            array[tile.first : tile.first + tile.count] = outputs[spec.name]
         report((number + 1) / len(parts))
     for array in maps:
         array.flush()

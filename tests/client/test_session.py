@@ -12,7 +12,7 @@ import pytest
 
 from coordinator import events
 from jobs.client import Client, address_of, read_key
-from jobs.client.transport import origin_of
+from jobs.client.calls import origin_of
 from jobs.errors import BadInput, Refused, Unavailable
 from tests.client.conftest import Faults
 from tests.coordinator.gateway.conftest import Served
@@ -53,9 +53,9 @@ def test_a_session_that_ended_is_renewed(faulty: tuple[Client, Faults]) -> None:
     """A token that the gateway does not know leads to one new sign-in, unseen by the caller."""
     client, faults = faulty
     assert client.jobs() == []
-    session = client._transport._session
+    session = client._account.calls.session
     assert session is not None
-    client._transport._session = session.model_copy(update={"token": "x" * 43})
+    client._account.calls.session = session.model_copy(update={"token": "x" * 43})
     assert client.jobs() == []
     assert [path for _, path in faults.calls].count("/v1/auth/login") == 2
 

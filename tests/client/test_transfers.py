@@ -112,7 +112,7 @@ def test_an_output_cannot_leave_its_folder(faulty: tuple[Client, Faults], tmp_pa
     for path in ("../x", "/tmp/x", "a/../../x"):
         view = OutputView(path=path, kind="image", frame=1, sha256=asset.sha256, size=asset.size)
         with pytest.raises(Refused, match="no plain path"):
-            download_outputs(client._transport, [view], tmp_path / "out")
+            client._driver.run(download_outputs(client._account.calls, [view], tmp_path / "out"))
     assert not (tmp_path / "out").exists() and not (tmp_path / "x").exists()
 
 

@@ -32,7 +32,7 @@ from tests.coordinator.world import Person, World
 from verification.commitment import commit as commit_tile
 from verification.commitment import commit_cells, split_cells
 
-__all__ = ["CLASS", "Fair", "Frame"]
+__all__ = ["CLASS", "UNIT", "Fair", "Frame"]
 
 RUNTIME = "blender-5.2.3"
 CLASS = f"{RUNTIME}/cpu/avx512"

@@ -80,12 +80,13 @@ def test_the_map_has_its_modes(page: Page, town: Town) -> None:
     page.goto(f"{town.url}/jobs/{town.done}")
     stage = page.locator("canvas[role=application]")
     stage.wait_for()
-    drawn = set()
+    page.evaluate("window.drawn = [null]")
     for mode in ("Picture", "Tiles", "Audited cells"):
         page.get_by_role("radio", name=mode).check(force=True)
-        page.wait_for_timeout(150)
-        drawn.add(stage.evaluate("canvas => canvas.toDataURL()"))
-    assert len(drawn) == 3
+        until(
+            page, "!window.drawn.includes(window.now = document.querySelector('canvas[role=application]').toDataURL())"
+        )
+        page.evaluate("window.drawn.push(window.now)")
     page.get_by_role("radio", name="Compare").check(force=True)
     slider = page.get_by_role("slider", name="Divider between reference frame and result")
     slider.wait_for()

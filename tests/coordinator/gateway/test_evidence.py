@@ -76,21 +76,21 @@ def test_each_sees_its_own_and_nobody_else_anything(served: Served) -> None:
         for person in (owner, node, stranger):
             with served.client(person) as client:
                 if person in allowed:
-                    assert client._transport.read(Evidence, "GET", path).worker.lease == lease
+                    assert client._driver.run(client._account.get(Evidence, path)).worker.lease == lease
                 else:
                     with pytest.raises(KilnetError):
-                        client._transport.read(Evidence, "GET", path)
+                        client._driver.run(client._account.get(Evidence, path))
 
 
 def test_a_node_sees_what_it_was_refused_for(served: Served) -> None:
     """Reason, lane and cells of its own refused tiles; another node sees none of them."""
     _, _, node, lease = _judged(served, spoil=True)
     with served.client(node) as client:
-        [refusal] = client._transport.read(Refusals, "GET", "/v1/nodes/me/refusals").refusals
+        [refusal] = client._driver.run(client._account.get(Refusals, "/v1/nodes/me/refusals")).refusals
     assert refusal.lease == lease and refusal.kept and refusal.cells == 24 and refusal.differing
     assert "24 of 24 challenged cells" in refusal.reason
     with served.client(served.world.worker()) as client:
-        assert client._transport.read(Refusals, "GET", "/v1/nodes/me/refusals").refusals == ()
+        assert client._driver.run(client._account.get(Refusals, "/v1/nodes/me/refusals")).refusals == ()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_node_sees_what_it_was_refused_for(served: Served) -> None:
 def test_what_there_is_no_evidence_of_is_one_line(served: Served, path: str, said: str) -> None:
     job, owner, _, _ = _judged(served, spoil=True)
     with served.client(owner) as client, pytest.raises(KilnetError) as refused:
-        client._transport.read(Any, "GET", path.format(job=job))
+        client._driver.run(client._account.get(Any, path.format(job=job)))
     assert said in str(refused.value) and "\n" not in str(refused.value)
 
 
@@ -118,4 +118,4 @@ def test_a_tile_without_a_verdict_has_no_evidence(served: Served) -> None:
     offer = world.claim(node)
     assert offer is not None
     with served.client(node) as client, pytest.raises(KilnetError, match="judged tiles only"):
-        client._transport.read(Evidence, "GET", f"/v1/leases/{offer.id}/evidence")
+        client._driver.run(client._account.get(Evidence, f"/v1/leases/{offer.id}/evidence"))

@@ -1,0 +1,143 @@
+"""All that an account can do at a gateway, as programs; Client and AsyncClient carry them out."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel
+
+from jobs.client import transfers
+from jobs.client.calls import Calls
+from jobs.client.effects import Program, Sleep
+from jobs.client.events import follow
+from jobs.client.orders import signed_order
+from jobs.client.transfers import Delivered, Progress
+from jobs.errors import BadInput, JobFailed, Refused, Unavailable
+from jobs.evidence import Evidence
+from jobs.manifest import Manifest
+from jobs.pricing import display_kiln
+from jobs.spec import InferSpec, RenderSpec
+from jobs.states import JOB_FINAL, JobState
+from jobs.wire import AccountView, CreateJob, Info, JobView, OutputView, PageCode
+
+__all__ = ["Account"]
+
+_T = TypeVar("_T")
+_OUTSIDE = frozenset({"unavailable", "internal", "deadline"})
+"""Codes of a failed admission that are no fault of what was given."""
+_LONGEST_POLL = 0.5
+
+
+class Account:
+    """Programs over one account's calls. What each raises is said at jobs.client.Client."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    def get(self, model: type[_T], path: str, *, signed_in: bool = True) -> Program[_T]:
+        return self.calls.read(model, "GET", path, signed_in=signed_in)
+
+    def post(self, model: type[_T], path: str, *, body: BaseModel | None = None) -> Program[_T]:
+        return self.calls.read(model, "POST", path, body=body)
+
+    def page_url(self) -> Program[str]:
+        code: PageCode = yield from self.post(PageCode, "/v1/auth/page/code")
+        return f"{self.calls.origin}/sign-in#{code.code}"
+
+    def create_job(
+        self, spec: RenderSpec | InferSpec, manifest: Manifest, *, idempotency_key: str | None
+    ) -> Program[JobView]:
+        # Made once: the call is repeated where its answer is lost, and must then name the same job.
+        body = CreateJob(spec=spec, manifest=manifest, idempotency_key=idempotency_key or uuid.uuid4().hex)
+        return self.post(JobView, "/v1/jobs", body=body)
+
+    def submit(
+        self,
+        spec: RenderSpec | InferSpec,
+        manifest: Manifest,
+        sources: Mapping[str, Path],
+        *,
+        idempotency_key: str | None,
+        timeout: float | None,
+        progress: Progress | None,
+    ) -> Program[JobView]:
+        yield from transfers.upload(self.calls, manifest, sources, progress=progress)
+        job = yield from self.create_job(spec, manifest, idempotency_key=idempotency_key)
+        return (yield from self.wait_quote(job.id, timeout=timeout, on_change=lambda _: None))
+
+    def evidence(self, job: str, tile: int, *, attempt: int | None, cell: int | None) -> Program[Evidence]:
+        wanted = {name: value for name, value in (("attempt", attempt), ("cell", cell)) if value is not None}
+        return self.get(Evidence, f"/v1/jobs/{job}/tiles/{tile}/evidence?{urlencode(wanted)}")
+
+    def lease_evidence(self, lease: str, *, cell: int | None) -> Program[Evidence]:
+        wanted = {} if cell is None else {"cell": cell}
+        return self.get(Evidence, f"/v1/leases/{quote(lease, safe='')}/evidence?{urlencode(wanted)}")
+
+    def wait_quote(self, job: str, *, timeout: float | None, on_change: Callable[[JobView], None]) -> Program[JobView]:
+        give_up = None if timeout is None else time.monotonic() + timeout
+        pause = 0.1
+        while True:
+            view: JobView = yield from self.get(JobView, f"/v1/jobs/{job}")
+            on_change(view)
+            if view.state is JobState.FAILED:
+                failure = JobFailed if (view.error_code or "") in _OUTSIDE else BadInput
+                raise failure(view.error or "the job was not admitted", code=view.error_code)
+            if view.state is JobState.CANCELLED:
+                raise Refused(f"job {job} was cancelled before it had a quote", code="cancelled")
+            if view.quote is not None and view.state is not JobState.ADMITTING:
+                return view
+            if give_up is not None and time.monotonic() + pause > give_up:
+                waiting = f"; it waits for {view.waiting_for}" if view.waiting_for else ""
+                raise Unavailable(f"job {job} has no quote after {timeout:.0f} s{waiting}", code="no_quote")
+            yield Sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_POLL)
+
+    def accept(self, job: JobView, *, deadline_s: int) -> Program[JobView]:
+        if job.quote is None:
+            raise Refused(f"job {job.id} has no quote yet; wait for it", code="no_quote")
+        key, address = self.calls.credentials.wallet, self.calls.credentials.address
+        info: Info = yield from self.get(Info, "/v1/info", signed_in=False)
+        if info.chain is None:
+            raise Unavailable("the gateway cannot reach the chain, so nothing can be ordered; try again later")
+        account: AccountView = yield from self.get(AccountView, "/v1/accounts/me")
+        if account.address != address:
+            raise BadInput(
+                f"the API key is of the account {account.address}, the wallet is {address}; give those of one account",
+                code="wrong_account",
+            )
+        cap = job.quote.cap
+        if account.balance < cap:
+            raise BadInput(
+                f"the account {address} holds {display_kiln(account.balance)} KILN and the order needs "
+                f"{display_kiln(cap)}; send it more",
+                code="balance_too_low",
+            )
+        body = signed_order(
+            chain=info.chain,
+            key=key,
+            client=address,
+            job=job.id,
+            cap=cap,
+            deadline=int(time.time()) + deadline_s,
+            permit_nonce=account.permit_nonce,
+        )
+        return (yield from self.post(JobView, f"/v1/jobs/{job.id}/accept", body=body))
+
+    def wait(self, job: str) -> Program[JobView]:
+        while True:
+            view: JobView = yield from self.get(JobView, f"/v1/jobs/{job}")
+            if view.state in JOB_FINAL:
+                return view
+            yield from follow(self.calls, job)
+
+    def download_outputs(
+        self, job: str, folder: Path, *, only: Callable[[OutputView], bool], progress: Progress | None
+    ) -> Program[list[Delivered]]:
+        outputs: list[OutputView] = yield from self.get(list[OutputView], f"/v1/jobs/{job}/outputs")
+        wanted = [output for output in outputs if only(output)]
+        return (yield from transfers.download_outputs(self.calls, wanted, folder, progress=progress))

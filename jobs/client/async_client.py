@@ -1,0 +1,231 @@
+"""The client for programs that run in an event loop: jobs.client.client's calls, awaited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from jobs.client import results, transfers
+from jobs.client.account import Account
+from jobs.client.calls import HEADERS, READ_SECONDS, Calls, base_url
+from jobs.client.events import JobEvent, follow
+from jobs.client.key import Credentials
+from jobs.client.results import Items
+from jobs.client.transfers import Delivered, Progress
+from jobs.client.waiting import Waiting
+from jobs.evidence import Evidence
+from jobs.manifest import Manifest
+from jobs.spec import InferSpec, RenderSpec
+from jobs.wire import (
+    AccountView,
+    ApiKeyCreated,
+    ApiKeyView,
+    CreateApiKey,
+    Info,
+    JobView,
+    OutputView,
+    ReceiptView,
+    TileView,
+)
+
+__all__ = ["AsyncClient"]
+
+
+class AsyncClient:
+    """Client for asyncio or trio: the same calls with the same errors, over httpx.AsyncClient. For one event loop.
+    Close it with `aclose`, or use it as an asynchronous context.
+
+    Disk and hashing run in threads; callbacks are called in the loop, `progress` of an upload too.
+    """
+
+    def __init__(
+        self,
+        gateway: str,
+        key: bytes | str | None = None,
+        *,
+        api_key: str | None = None,
+        patience: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._account = Account(Calls(gateway, Credentials.of(key, api_key), patience=patience))
+        self._driver = Waiting(base_url(gateway), timeout=READ_SECONDS, headers=HEADERS, transport=transport)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._driver.close()
+
+    @property
+    def address(self) -> str:
+        """The account: the checksum address of the wallet's key. Raises BadInput where only an API key was given."""
+        return self._account.calls.credentials.address
+
+    @property
+    def gateway(self) -> str:
+        return self._account.calls.origin
+
+    async def info(self) -> Info:
+        """Protocol, chain and contracts, exchange rate, limits; needs no sign-in."""
+        return await self._driver.run(self._account.get(Info, "/v1/info", signed_in=False))
+
+    async def account(self) -> AccountView:
+        """Balance in units of KILN, and the nonce of the next permit."""
+        return await self._driver.run(self._account.get(AccountView, "/v1/accounts/me"))
+
+    async def create_api_key(self, body: CreateApiKey) -> ApiKeyCreated:
+        """A new API key; the key itself is in this answer and nowhere else. Needs the wallet's key."""
+        return await self._driver.run(self._account.post(ApiKeyCreated, "/v1/auth/keys", body=body))
+
+    async def api_keys(self) -> list[ApiKeyView]:
+        """The account's API keys, revoked ones too."""
+        return await self._driver.run(self._account.get(list[ApiKeyView], "/v1/auth/keys"))
+
+    async def revoke_api_key(self, key_id: str) -> ApiKeyView:
+        """End an API key and what it opened. Needs the wallet's key."""
+        return await self._driver.run(self._account.post(ApiKeyView, f"/v1/auth/keys/{key_id}/revoke"))
+
+    async def page_url(self) -> str:
+        """The page's address with a code that signs this account in, once, within five minutes. The code stands
+        behind the #, which no browser sends and no log keeps. Needs the wallet's key."""
+        return await self._driver.run(self._account.page_url())
+
+    async def upload(self, manifest: Manifest, sources: Mapping[str, Path], *, progress: Progress | None = None) -> int:
+        """Send what the gateway lacks of the manifest's files (where their bytes lie: `sources`); bytes sent."""
+        return await self._driver.run(transfers.upload(self._account.calls, manifest, sources, progress=progress))
+
+    async def create_job(
+        self, spec: RenderSpec | InferSpec, manifest: Manifest, *, idempotency_key: str | None = None
+    ) -> JobView:
+        """Ask for a quote; nothing is charged. The same key gives the same job, however often it is sent."""
+        return await self._driver.run(self._account.create_job(spec, manifest, idempotency_key=idempotency_key))
+
+    async def submit(
+        self,
+        spec: RenderSpec | InferSpec,
+        manifest: Manifest,
+        sources: Mapping[str, Path],
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        progress: Progress | None = None,
+    ) -> JobView:
+        """Upload, create the job and wait for its quote; nothing is charged. Raises as upload, create_job and
+        wait_quote do. Sent again with the same key it goes on where it was."""
+        return await self._driver.run(
+            self._account.submit(
+                spec, manifest, sources, idempotency_key=idempotency_key, timeout=timeout, progress=progress
+            )
+        )
+
+    async def job(self, job: str) -> JobView:
+        return await self._driver.run(self._account.get(JobView, f"/v1/jobs/{job}"))
+
+    async def jobs(self) -> list[JobView]:
+        """The account's own jobs."""
+        return await self._driver.run(self._account.get(list[JobView], "/v1/jobs"))
+
+    async def tiles(self, job: str) -> list[TileView]:
+        return await self._driver.run(self._account.get(list[TileView], f"/v1/jobs/{job}/tiles"))
+
+    async def outputs(self, job: str) -> list[OutputView]:
+        return await self._driver.run(self._account.get(list[OutputView], f"/v1/jobs/{job}/outputs"))
+
+    async def receipts(self, job: str) -> list[ReceiptView]:
+        return await self._driver.run(self._account.get(list[ReceiptView], f"/v1/jobs/{job}/receipts"))
+
+    async def bundle(self, job: str) -> dict[str, Any]:
+        """What is needed to prove the job again: contract, manifest, receipts."""
+        return await self._driver.run(self._account.get(dict[str, Any], f"/v1/jobs/{job}/bundle"))
+
+    async def evidence(self, job: str, tile: int, *, attempt: int | None = None, cell: int | None = None) -> Evidence:
+        """One cell of a judged tile with all that binds it: of the latest refused attempt (else the one that was
+        taken), and the cell that differed the most, unless they are named."""
+        return await self._driver.run(self._account.evidence(job, tile, attempt=attempt, cell=cell))
+
+    async def lease_evidence(self, lease: str, *, cell: int | None = None) -> Evidence:
+        """The same for a node, of a lease of its own."""
+        return await self._driver.run(self._account.lease_evidence(lease, cell=cell))
+
+    async def wait_quote(
+        self, job: str, *, timeout: float | None = None, on_change: Callable[[JobView], None] = lambda _: None
+    ) -> JobView:
+        """The job once it has a quote (or is past it). `on_change` sees every answer on the way.
+
+        Raises BadInput with the reason where admission found that the scene or model cannot be done, JobFailed where it
+        failed for another reason, Refused where it was cancelled, Unavailable after `timeout` seconds.
+        """
+        return await self._driver.run(self._account.wait_quote(job, timeout=timeout, on_change=on_change))
+
+    async def accept(self, job: JobView, *, deadline_s: int) -> JobView:
+        """Order the job at its quote: at most its cap is escrowed, for `deadline_s` seconds from now. Needs the
+        wallet's key; with an API key beside it the order counts towards that key's limits.
+
+        Raises BadInput where the account cannot pay the cap, Refused where the quote has lapsed or the API key's limit
+        is reached, Unavailable while the chain cannot be reached.
+        """
+        return await self._driver.run(self._account.accept(job, deadline_s=deadline_s))
+
+    async def cancel(self, job: str) -> JobView:
+        """End the job: what has passed is paid, the rest refunded."""
+        return await self._driver.run(self._account.post(JobView, f"/v1/jobs/{job}/cancel"))
+
+    async def pause(self, job: str) -> JobView:
+        """Lease nothing more until `resume`; what is being rendered is finished."""
+        return await self._driver.run(self._account.post(JobView, f"/v1/jobs/{job}/pause"))
+
+    async def resume(self, job: str) -> JobView:
+        return await self._driver.run(self._account.post(JobView, f"/v1/jobs/{job}/resume"))
+
+    def events(self, job: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
+        """What happens to the job, from its first event or after the one with the id `after`, until it has ended."""
+        return self._driver.iterate(follow(self._account.calls, job, after=after))
+
+    def passed_tiles(self, job: str) -> AsyncIterator[TileView]:
+        """Each tile once, as soon as it has passed (those that have already first), until the job has ended."""
+        return self._driver.iterate(results.tiles(self._account, job))
+
+    def frames(
+        self, job: str, folder: Path, *, only: Callable[[OutputView], bool] = lambda _: True
+    ) -> AsyncIterator[Delivered]:
+        """Each delivered file that `only` says yes to, once it lies in `folder`, until the job has ended. Previews and
+        reference frames are left out."""
+        return self._driver.iterate(results.frames(self._account, job, folder, only))
+
+    def items(self, job: str) -> AsyncIterator[Items]:
+        """Items of a batch as they pass, a tile's at a time (`first` says which), until the job has ended. Raises
+        BadInput for a job that renders."""
+        return self._driver.iterate(results.items(self._account, job))
+
+    async def wait(self, job: str) -> JobView:
+        """The job once it has ended, however it ended."""
+        return await self._driver.run(self._account.wait(job))
+
+    async def read_blob(self, sha256: str, *, limit: int = 1 << 30) -> bytes:
+        """A blob that this account may see, at most `limit` bytes, checked against its hash."""
+        return await self._driver.run(transfers.read_blob(self._account.calls, sha256, limit=limit))
+
+    async def download(self, sha256: str, target: Path, *, size: int) -> None:
+        """A blob of `size` bytes into the file `target`, which appears only when it is whole and right."""
+        await self._driver.run(transfers.download(self._account.calls, sha256, target, size=size))
+
+    async def download_outputs(
+        self,
+        job: str,
+        folder: Path,
+        *,
+        only: Callable[[OutputView], bool] = lambda _: True,
+        progress: Progress | None = None,
+    ) -> list[Delivered]:
+        """Delivered files (those that `only` says yes to) into `folder`, each checked against its hash and put there in
+        one step. The folder is made where there is something to put into it."""
+        return await self._driver.run(self._account.download_outputs(job, folder, only=only, progress=progress))
