@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from jobs.constraints import region_error
 from jobs.errors import BadInput
 
 __all__ = [
@@ -29,6 +30,19 @@ MAX_FRAMES = 100_000
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+OwnerAddress = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+
+
+def _region(value: str) -> str:
+    region = value.strip().lower()
+    if (wrong := region_error(region)) is not None:
+        raise ValueError(wrong)
+    return region
+
+
+RegionName = Annotated[str, AfterValidator(_region)]
+
+
 class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -37,10 +51,20 @@ class _Spec(BaseModel):
     """The cap in USD: never charged more. None: the quote itself is the cap."""
     deadline_s: int = Field(default=24 * 3600, ge=10, le=90 * 24 * 3600)
     """Seconds from acceptance until the job ends, refunded for what is not done by then."""
-    owners: tuple[str, ...] = ()
-    """Node owners (addresses) that may work on it; empty: anybody."""
-    regions: tuple[str, ...] = ()
-    """Regions that may work on it; empty: any."""
+    owners: tuple[OwnerAddress, ...] = Field(default=(), max_length=1000)
+    """Owners (addresses) whose nodes may see it; empty: anybody's. A node counts as an owner's by his signature."""
+    regions: tuple[RegionName, ...] = Field(default=(), max_length=100)
+    """Regions of nodes that may see it; empty: any. `eu` holds `eu-de`."""
+    not_regions: tuple[RegionName, ...] = Field(default=(), max_length=100)
+    """Regions of nodes that may not see it; nor may nodes that do not say where they stand."""
+    devices: tuple[Literal["CPU", "GPU", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI", "ROCM", "TENSORRT"], ...] = ()
+    """Kinds of device that may do its tiles; empty: any. GPU is all but CPU."""
+    min_memory_gb: float | None = Field(default=None, gt=0, le=1 << 20)
+    """GiB that a node's runner may use."""
+    min_vram_gb: float | None = Field(default=None, gt=0, le=1 << 20)
+    """GiB of the device's own memory."""
+    min_reputation: float | None = Field(default=None, gt=0, lt=1)
+    """jobs.auction.reputation: 0.5 is what a node begins with."""
 
 
 class RenderSpec(_Spec):

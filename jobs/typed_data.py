@@ -14,8 +14,8 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 __all__ = [
-    "Domain", "chain_job_id", "commitment_message", "lease_id_bytes", "order_message", "permit_message",
-    "receipt_message", "recover", "recover_text", "sign", "sign_text", "signing_digest",
+    "Domain", "chain_job_id", "commitment_message", "lease_id_bytes", "node_owner_message", "order_message",
+    "permit_message", "receipt_message", "recover", "recover_text", "sign", "sign_text", "signing_digest",
 ]  # fmt: skip
 
 _TYPES: dict[str, list[dict[str, str]]] = {
@@ -38,6 +38,10 @@ _TYPES: dict[str, list[dict[str, str]]] = {
         {"name": "token", "type": "uint64"},
         {"name": "root", "type": "bytes32"},
         {"name": "cells", "type": "uint64"},
+    ],
+    "NodeOwner": [
+        {"name": "node", "type": "address"},
+        {"name": "owner", "type": "address"},
     ],
     "Permit": [
         {"name": "owner", "type": "address"},
@@ -100,6 +104,12 @@ def commitment_message(domain: Domain, *, lease: str, token: int, root: bytes, c
     """A worker's commitment to all cells of its tile, for one fencing token of one lease."""
     fields = {"lease": lease_id_bytes(lease), "token": token, "root": root, "cells": cells}
     return _message("Commitment", _kilnet(domain), fields)
+
+
+def node_owner_message(domain: Domain, *, node: str, owner: str) -> dict[str, Any]:
+    """An owner's statement that a node is his: he answers for it, and who trusts him trusts it."""
+    fields = {"node": to_checksum_address(node), "owner": to_checksum_address(owner)}
+    return _message("NodeOwner", _kilnet(domain), fields)
 
 
 def receipt_message(

@@ -17,12 +17,13 @@ from jobs.states import JobKind, JobState, StrikeKind, StrikeState, Verdict, Wor
 from jobs.tiles import Tile
 
 __all__ = [
-    "PROTOCOL", "AcceptJob", "AccountView", "ApiKeyCreated", "ApiKeyView", "AttemptView", "AuditCells", "AuditedView",
-    "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest", "Commit", "Committed", "Complete", "Completed",
-    "CreateApiKey", "CreateJob", "EpochView", "Error", "EscrowView", "Fail", "Heartbeat", "HeartbeatReply", "Info",
-    "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login", "NodeView", "Nonce", "NonceRequest",
-    "OperatorView", "OutputView", "PageCode", "PermitSignature", "Quote", "ReceiptView", "RegisterNode", "Rejection",
-    "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "StrikeView", "TileView", "Units",
+    "PROTOCOL", "AcceptJob", "AccountView", "ApiKeyCreated", "ApiKeyView", "AskView", "AttemptView", "AuctionView",
+    "AuditCells", "AuditedView", "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest", "Commit", "Committed",
+    "Complete", "Completed", "CreateApiKey", "CreateJob", "EpochView", "Error", "EscrowView", "Fail", "Heartbeat",
+    "HeartbeatReply", "Info", "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login", "NodeView",
+    "Nonce", "NonceRequest", "OperatorView", "OutputView", "PageCode", "PermitSignature", "Quote", "ReceiptView",
+    "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "StrikeView",
+    "TileView", "Units",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -163,6 +164,40 @@ class CreateJob(_Wire):
     """The same key from the same account gives the same job, however often it is sent."""
 
 
+class AskView(_Wire):
+    """One machine that fits a job, as the auction saw it."""
+
+    node: Address
+    name: str
+    ask: float
+    """USD per kiln-hour."""
+    score: float
+    reputation: float
+    region: str
+    served: bool
+    """It asks no more than the clearing price."""
+
+
+class AuctionView(_Wire):
+    """How a price came about."""
+
+    fitting: int
+    """Machines that meet every constraint of the job."""
+    served: int
+    """Of those, how many ask no more than the clearing price: they may be given tiles."""
+    clearing_ask: float | None
+    """USD per kiln-hour that all are paid: the highest ask that is served. None where nobody fits: then the price is
+    the deployment's own."""
+    within_seconds: float
+    """Time in which the served machines are to be done."""
+    excluded: dict[str, int] = {}
+    """How many machines that are online were left out, by the first constraint (jobs.constraints) that each breaks."""
+    asks: tuple[AskView, ...] = ()
+    """The first of those that fit, in the order in which they are served."""
+    limited_by_cap: bool = False
+    """Fewer machines are counted on than would do it sooner, since the client's cap allows no higher price."""
+
+
 class Quote(_Wire):
     """The price, known before; nothing is charged until it is accepted."""
 
@@ -184,6 +219,8 @@ class Quote(_Wire):
     proven: str
     """In words, what is proven about each tile."""
     warnings: tuple[str, ...] = ()
+    auction: AuctionView | None = None
+    """How the price came about."""
     expires_at: float
 
 
@@ -449,6 +486,8 @@ class RuntimeClass(_Wire):
     """Benchmark score; 1.0 does one kiln-hour of work an hour."""
     repeats: bool = True
     """Its canary gave the same bits twice: only then can bits be compared within the class."""
+    vram_bytes: int = Field(default=0, ge=0)
+    """The device's own memory; 0 where it has none or does not say."""
 
 
 class RegisterNode(_Wire):
@@ -457,12 +496,15 @@ class RegisterNode(_Wire):
     name: str = Field(default="", max_length=100)
     owner: Address | None = None
     """Who earns and answers for it; None: the node's own address."""
+    owner_signature: Signature | None = None
+    """The owner's of jobs.typed_data.node_owner_message: without it nobody trusts the node for its owner's sake."""
     hardware: dict[str, Any] = {}
     sandboxed: bool
     audits: bool = False
     """It does audits when it is drawn for one; where nobody else can judge a class, its nodes live on each other's."""
     runtimes: tuple[RuntimeClass, ...] = Field(min_length=1, max_length=64)
     memory_bytes: int = Field(ge=0)
+    """What a runner may use."""
     ask_usd_per_kiln_hour: float = Field(gt=0, le=1e6)
     region: str = Field(default="", max_length=100)
 
@@ -487,6 +529,8 @@ class StrikeView(_Wire):
 class NodeView(_Wire):
     address: Address
     owner: Address
+    owner_proven: bool = False
+    """The owner has signed for it, or is the node itself."""
     name: str
     trusted: bool
     online: bool
@@ -496,6 +540,9 @@ class NodeView(_Wire):
     region: str
     tiles_accepted: int
     tiles_rejected: int
+    reputation: float = 0.5
+    """jobs.auction.reputation: 0.5 before any tile was judged."""
+    memory_bytes: int = 0
     earned: Units
     suspended: str | None
     """Why it gets no paid work, or None."""
@@ -508,6 +555,8 @@ class NodeView(_Wire):
     """Why it is given no audits any more, or None."""
     strikes: tuple[StrikeView, ...] = ()
     """Of one's own node the latest, newest first."""
+    lanes: dict[str, Lane | None] = {}
+    """Of one's own node: the lane in which each of its classes would be judged now; None: nobody can judge it."""
 
 
 class ClaimRequest(_Wire):

@@ -7,22 +7,25 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from coordinator.admission.auction import auction_view
 from coordinator.admission.describing import adopt_cost, adopt_description
 from coordinator.admission.proving import lane_words, lanes_of, main_lane
 from coordinator.admission.quoting import make_quote, wish_for_plan
 from coordinator.config import Settings
 from coordinator.events import wake_after_commit
 from coordinator.leasing.auditors import Panel
+from coordinator.leasing.fitting import named, survey
 from coordinator.leasing.lapses import lapsing
 from coordinator.leasing.offers import contract_of
-from coordinator.leasing.workers import online_workers
 from coordinator.planning.tiles import cost_of, runtime_of, spec_of
 from coordinator.states import change_job, end_job, lock_job
 from coordinator.store.database import Database
 from coordinator.store.models import Job, Work
+from jobs.constraints import Constraint, Needs
 from jobs.contract import RenderContract
 from jobs.errors import BadInput
 from jobs.states import JobState, WorkKind, WorkState
+from verification.lanes import question_of
 
 __all__ = ["admit"]
 
@@ -106,26 +109,30 @@ def _add(
 def _quote(session: Session, settings: Settings, job: Job, now: float) -> None:
     """Put a price to it: QUOTED. Raises BadInput `cap_below_quote`."""
     contract, spec, cost = contract_of(job), spec_of(job), cost_of(job)
-    workers = [
-        worker
-        for worker in online_workers(session, now)
-        if not worker.trusted
-        and not worker.suspended
-        and worker.classes_for(runtime_of(contract), None)
-        and worker.may_see(spec.owners, spec.regions)
-    ]
-    late = lapsing(session, [worker.address for worker in workers], now)
-    workers = [worker for worker in workers if worker.address not in late]
-    lanes = lanes_of(Panel(session, settings, now), job, contract, workers)
-    lane, fitting = main_lane(contract, lanes), len(workers)
-    workers = [worker for worker in workers if worker.address in lanes]
+    needs, panel = Needs.of(job.spec), Panel(session, settings, now)
+    fit = survey(
+        panel, panel.online, job=job.id, needs=needs, question=question_of(contract), runtime=runtime_of(contract),
+        late=lapsing(session, [worker.address for worker in panel.online], now),
+    )  # fmt: skip
+    workers = fit.fitting
+    lanes = lanes_of(panel, job, contract, workers)
+    lane = main_lane(contract, lanes)
     wish = wish_for_plan(settings, [worker.score for worker in workers], cost)
     warnings = [str(line) for line in (job.description or {}).get("warnings", ())]
-    warnings += lane_words(contract, lane, lanes, fitting)
+    warnings += lane_words(contract, lane, lanes, len(workers) + fit.excluded[Constraint.AUDIT])
+    if not workers:
+        warnings.append(
+            f"Nobody online fits: the job would wait for {named(needs, runtime_of(contract), fit.excluded)}. At its "
+            "deadline it gives up and is refunded."
+        )
     quote = make_quote(
         settings, contract, spec, job.frames or (), cost, settings.plan.model_copy(update=wish),
         asks=[(worker.ask, worker.score) for worker in workers], lane=lane, warnings=warnings, now=now,
     )  # fmt: skip
+    auction = auction_view(
+        settings, spec, workers, fit.excluded, quote.usd_per_kiln_hour, hours=quote.kiln_hours, lot=job.id
+    )
+    quote = quote.model_copy(update={"auction": auction})
     change_job(
         session, job, JobState.QUOTED, quote=quote.model_dump(mode="json"), price=quote.price,
         cost={**(job.cost or {}), "plan": wish},

@@ -17,9 +17,9 @@ from jobs.tiles import InferTile, RenderTile
 from jobs.wire import Quote
 from verification.policy import GOOD, floor_for, frames_again, probes
 
-__all__ = ["hourly_price", "make_quote", "wish_for_plan"]
+__all__ = ["WAIT_SHARE", "hourly_price", "make_quote", "wish_for_plan"]
 
-_WAIT_SHARE = 0.5
+WAIT_SHARE = 0.5
 """Machines are bought so that the job is done in this share of its deadline: the rest is for what goes wrong."""
 _MOST_NODES = 256
 
@@ -34,7 +34,7 @@ def wish_for_plan(settings: Settings, scores: Sequence[float], cost: RenderCost 
 def hourly_price(asks: Sequence[tuple[float, float]], hours: float, deadline_s: float, machines: int) -> float | None:
     """USD per kiln-hour that a job offers: the ask of the last machine that is needed to be done in time, or of the
     `machines`-th cheapest where that is more, so that a job does not hang on one machine. None where nobody asks."""
-    needed = clearing_price(asks, hours, deadline_s * _WAIT_SHARE / 3600)
+    needed = clearing_price(asks, hours, deadline_s * WAIT_SHARE / 3600)
     if needed is None:
         return None
     ordered = sorted(ask for ask, _ in asks)
@@ -97,7 +97,7 @@ def make_quote(
         audit_share=share,
         lane=lane,
         proven=proven(contract, lane, min(policy.probes, max(tile.cell_count() for tile in tiles))),
-        warnings=(*warnings, *_more_warnings(contract, tiles, share, bool(asks))),
+        warnings=(*warnings, *_more_warnings(contract, tiles, share)),
         expires_at=now + settings.quote_seconds,
     )
 
@@ -122,12 +122,8 @@ def _audit_share(
     return (redone * cost.cell_seconds + preparing + cost.load_seconds) / seconds
 
 
-def _more_warnings(
-    contract: RenderContract | InferContract, tiles: Sequence[object], share: float, nodes: bool
-) -> list[str]:
+def _more_warnings(contract: RenderContract | InferContract, tiles: Sequence[object], share: float) -> list[str]:
     found = []
-    if not nodes:
-        found.append("No node that fits is online: the job waits for one, until its deadline, and is then refunded.")
     if share > 0.05 and contract.in_cells:
         found.append(f"The proof costs {share:.0%} of the work: what is fixed in each check is large beside it.")
     if any(isinstance(tile, RenderTile) and tile.samples[1] - tile.samples[0] < contract.samples for tile in tiles):  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from coordinator.admission.ordering import own_job
 from coordinator.config import Settings
 from coordinator.errors import Conflict
+from coordinator.leasing.auditors import Panel
 from coordinator.leasing.waiting import waiting_for
 from coordinator.states import change_job, end_job, lock_job
 from coordinator.store.database import Database, Stale
@@ -71,7 +72,6 @@ def resume(db: Database, settings: Settings, *, owner: str, job_id: str) -> None
 def deadlines(db: Database, settings: Settings) -> int:
     """End what is over time: running jobs at their deadline (refunded for what is not done), quotes that lapsed,
     admissions that nobody came to. How many there were."""
-    del settings
     now = db.now()
     with db.read() as session:
         ids = session.scalars(
@@ -85,13 +85,13 @@ def deadlines(db: Database, settings: Settings) -> int:
     ended = 0
     for job_id in ids:
         try:
-            ended += db.transact(lambda session, job_id=job_id: _over_time(session, job_id, now))  # type: ignore[misc]
+            ended += db.transact(lambda session, job_id=job_id: _over_time(session, settings, job_id, now))  # type: ignore[misc]
         except Stale:
             continue
     return ended
 
 
-def _over_time(session: Session, job_id: str, now: float) -> bool:
+def _over_time(session: Session, settings: Settings, job_id: str, now: float) -> bool:
     job = lock_job(session, job_id)
     if job.state in JOB_FINAL:
         return False
@@ -102,10 +102,10 @@ def _over_time(session: Session, job_id: str, now: float) -> bool:
     elif job.state == JobState.ADMITTING:
         if job.created_at + float(job.spec["deadline_s"]) > now:
             return False
-        step = waiting_for(session, job, now) or "its quote"
+        step = waiting_for(session, Panel(session, settings, now), job, now) or "its quote"
         code, error = "no_trusted_worker", f"the deadline passed while the job waited for {step}; nothing was charged"
     elif job.state in _RUNNING and job.deadline is not None and job.deadline <= now:
-        waits = waiting_for(session, job, now)
+        waits = waiting_for(session, Panel(session, settings, now), job, now)
         code = "deadline" if waits is None else "no_nodes"
         why = "" if waits is None else f", waiting for {waits.partition(';')[0]}"
         error = f"the deadline passed before all was done{why}; what did not pass is refunded"

@@ -45,7 +45,7 @@ def list_jobs(
     with gateway.db.read() as session:
         newest = session.scalar(select(func.max(Event.id))) or 0
         jobs = session.scalars(wanted).all()
-        answer = to_json(views.job_views(session, jobs, now=gateway.db.now()))
+        answer = to_json(views.job_views(session, gateway.settings, jobs, now=gateway.db.now()))
     answer.headers[LAST_EVENT] = str(newest)
     return answer
 
@@ -143,7 +143,7 @@ def _exists(gateway: Gateway, caller: Caller, job_id: str) -> None:
 def _shown(gateway: Gateway, caller: Caller, job_id: str) -> Response:
     with gateway.db.read() as session:
         job = visible(session, caller, job_id)
-        return to_json(views.job_view(session, job, now=gateway.db.now()))
+        return to_json(views.job_view(session, gateway.settings, job, now=gateway.db.now()))
 
 
 def _ordered(gateway: Gateway, caller: Caller, job_id: str, order: Callable[..., Any]) -> Response:

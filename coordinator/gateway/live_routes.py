@@ -75,7 +75,10 @@ async def _jobs(gateway: Gateway, owner: str, after: int) -> AsyncIterator[bytes
     def look(ids: list[str]) -> list[dict[str, object]]:
         with gateway.db.read() as session:
             jobs = session.scalars(select(Job).where(Job.id.in_(ids))).all()
-            return [view.model_dump(mode="json") for view in views.job_views(session, jobs, now=gateway.db.now())]
+            return [
+                view.model_dump(mode="json")
+                for view in views.job_views(session, gateway.settings, jobs, now=gateway.db.now())
+            ]
 
     following = events.changed_jobs(gateway.db, gateway.hints, owner, after, stopping=lambda: gateway.stopping)
     async for last, ids in following:

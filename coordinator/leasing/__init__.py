@@ -3,6 +3,7 @@
 Every call here may be repeated: what was decided the first time is answered again.
 """
 
+from coordinator.leasing.auditors import Panel
 from coordinator.leasing.claiming import claim
 from coordinator.leasing.commitments import commit
 from coordinator.leasing.completion import complete
@@ -13,6 +14,6 @@ from coordinator.leasing.waiting import waiting_for
 from coordinator.leasing.workers import ONLINE_SECONDS, register
 
 __all__ = [
-    "ONLINE_SECONDS", "claim", "commit", "complete", "fail", "heartbeat", "reap", "register", "release", "status",
-    "waiting_for",
+    "ONLINE_SECONDS", "Panel", "claim", "commit", "complete", "fail", "heartbeat", "reap", "register", "release",
+    "status", "waiting_for",
 ]  # fmt: skip

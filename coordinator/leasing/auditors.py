@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from coordinator.config import Settings
 from coordinator.leasing.workers import ONLINE_SECONDS, Worker, online_workers, trusted_workers
 from coordinator.store.models import Job, Lease, Node, Work
+from jobs.constraints import Needs
 from jobs.contract import Lane
 from jobs.states import AuditPurpose, WorkKind
 from verification.lanes import Question, bits_decide, lane_between
@@ -53,9 +54,14 @@ class Panel:
         return sorted(trusted_workers(self._session), key=lambda w: w.last_seen < self._now - ONLINE_SECONDS)
 
     @cached_property
+    def online(self) -> list[Worker]:
+        """Everybody who was heard of lately."""
+        return online_workers(self._session, self._now)
+
+    @cached_property
     def strangers(self) -> list[Worker]:
         """Nodes that are online and may audit."""
-        return [w for w in online_workers(self._session, self._now) if not (w.trusted or w.suspended or w.barred)]
+        return [w for w in self.online if not (w.trusted or w.suspended or w.barred)]
 
     def authors(self, job: str) -> set[str]:
         """Nodes that have or had a tile of the job, and their owners."""
@@ -98,11 +104,9 @@ class Panel:
         if self._settings.strangers == "never":
             return []
         out = set(barred) | self.authors(job.id)
-        owners, regions = job.spec.get("owners") or (), job.spec.get("regions") or ()
+        needs = Needs.of(job.spec)
         fit = [
-            worker
-            for worker in self.strangers
-            if not {worker.address, worker.owner} & out and worker.may_see(owners, regions)
+            worker for worker in self.strangers if not {worker.address, worker.owner} & out and worker.may_see(needs)
         ]
         found = self.judges(question, runtime, worker_class, fit)
         # Another class's calibrated limits are for trusted workers: between strangers bits decide, or looks.

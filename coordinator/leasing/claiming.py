@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session, aliased
 
 from coordinator.config import LeaseSettings, Settings
 from coordinator.leasing.auditors import Panel
+from coordinator.leasing.awarding import Auctions
+from coordinator.leasing.fitting import affordable, devices_for
 from coordinator.leasing.judgeable import judgeable, must_be_measured
 from coordinator.leasing.lapses import lapsing
 from coordinator.leasing.offers import offer
@@ -20,6 +22,7 @@ from coordinator.settlement import domain as settings_domain
 from coordinator.states import LEASE_LIVE, change_work
 from coordinator.store.database import Database, Stale
 from coordinator.store.models import Job, Lease, Node, Work
+from jobs.constraints import Needs
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
 from jobs.typed_data import Domain
 from jobs.wire import ClaimRequest, LeaseOffer, RuntimeClass
@@ -97,17 +100,19 @@ def _jobs(session: Session, worker: Worker, kinds: list[WorkKind], now: float) -
     """Jobs that may give this worker work, by kind."""
     states = sorted({str(state) for kind in kinds for state in STATES_FOR[kind]})
     rows = session.execute(
-        select(
-            Job.id, Job.state, Job.deadline, Job.spec["owners"], Job.spec["regions"], Job.quote["usd_per_kiln_hour"]
-        ).where(Job.state.in_(states), Job.outcome.is_(None))
+        select(Job.id, Job.state, Job.deadline, Job.spec, Job.quote["usd_per_kiln_hour"]).where(
+            Job.state.in_(states), Job.outcome.is_(None)
+        )
     )
     found: dict[WorkKind, list[str]] = {kind: [] for kind in kinds}
-    for job_id, state, deadline, owners, regions, price in rows:
-        if not worker.may_see(owners or (), regions or ()) or (deadline is not None and deadline <= now):
+    for job_id, state, deadline, spec, price in rows:
+        needs = Needs.of(spec)
+        if not worker.may_see(needs) or (deadline is not None and deadline <= now):
             continue
+        fits = any(worker.unmet(needs, device) is None for device in worker.classes)
         for kind in kinds:
             # Who asks more than the job's clearing price bid too high for it.
-            too_dear = kind is WorkKind.TILE and (worker.suspended or price is None or worker.ask > price * (1 + 1e-9))
+            too_dear = kind is WorkKind.TILE and (worker.suspended or not fits or not affordable(worker, price))
             no_auditor = kind is WorkKind.AUDIT and not worker.trusted and (worker.suspended or worker.barred)
             if state in STATES_FOR[kind] and not too_dear and not no_auditor:
                 found[kind].append(job_id)
@@ -129,6 +134,15 @@ def _fitting(worker: Worker, jobs: dict[WorkKind, list[str]]) -> ColumnElement[b
     )
 
 
+def _devices(
+    worker: Worker, kind: str, spec: dict[str, Any], runtime: str, numerics_class: str | None
+) -> list[RuntimeClass]:
+    """The devices that may do it: what a job asks of machines it asks of those that do its tiles."""
+    if kind == WorkKind.TILE:
+        return devices_for(worker, Needs.of(spec), runtime, numerics_class)
+    return worker.classes_for(runtime, numerics_class)
+
+
 def _barred(worker: Worker, excluded: list[Any]) -> bool:
     return worker.address in excluded or worker.owner in excluded
 
@@ -145,18 +159,23 @@ def _candidates(
         return
     warmth = case({job: i for i, job in enumerate(request.warm)}, value=Work.job_id, else_=len(request.warm))
     pending = (
-        select(Work.id, Work.runtime, Work.numerics_class, Work.excluded)
+        select(Work, Job.spec)
+        .join(Job, Job.id == Work.job_id)
         .where(Work.state == str(WorkState.PENDING), Work.not_before <= now, _fitting(worker, jobs))
         .order_by(Work.priority.desc(), *([warmth] if request.warm else []), Work.id)
     )
+    auctions = Auctions(session, panel, worker, now)
     found = 0
     for page in range(_PAGES):
         rows = session.execute(pending.limit(_PAGE).offset(page * _PAGE)).all()
-        for row in rows:
-            devices = worker.classes_for(row.runtime, row.numerics_class)
-            if devices and not _barred(worker, row.excluded):
-                yield _Candidate(row.id, devices[0], WorkState.PENDING)
-                found += 1
+        for work, spec in rows:
+            devices = _devices(worker, work.kind, spec, work.runtime, work.numerics_class)
+            if not devices or _barred(worker, work.excluded):
+                continue
+            if work.kind == WorkKind.TILE and auctions.outbid(work):
+                continue
+            yield _Candidate(work.id, devices[0], WorkState.PENDING)
+            found += 1
         if found or len(rows) < _PAGE:
             break
     if WorkKind.TILE in jobs:
@@ -173,8 +192,9 @@ def _stragglers(
     live = [str(state) for state in LEASE_LIVE]
     second = select(other.id).where(other.work_id == Lease.work_id, other.id != Lease.id, other.state.in_(live))
     rows = session.execute(
-        select(Work.id, Work.runtime, Work.numerics_class, Work.excluded, Lease.node, Node.owner)
+        select(Work.id, Work.kind, Work.runtime, Work.numerics_class, Work.excluded, Lease.node, Node.owner, Job.spec)
         .join(Lease, Lease.work_id == Work.id)
+        .join(Job, Job.id == Work.job_id)
         .join(Node, Node.address == Lease.node)
         .where(
             Work.state == str(WorkState.LEASED),
@@ -187,7 +207,7 @@ def _stragglers(
         .limit(_PAGE)
     )
     for row in rows:
-        devices = worker.classes_for(row.runtime, row.numerics_class)
+        devices = _devices(worker, row.kind, row.spec, row.runtime, row.numerics_class)
         if devices and not _barred(worker, [*row.excluded, row.node, row.owner]):
             yield _Candidate(row.id, devices[0], WorkState.LEASED)
 

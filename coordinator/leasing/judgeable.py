@@ -6,15 +6,17 @@ from sqlalchemy.orm import Session
 
 from coordinator.errors import Conflict
 from coordinator.leasing.auditors import Panel, auditing_in
+from coordinator.leasing.fitting import devices_for
 from coordinator.leasing.offers import contract_of
 from coordinator.leasing.workers import Worker
 from coordinator.store.models import Job
+from jobs.constraints import Needs
 from jobs.contract import Lane
 from jobs.states import WorkKind
 from jobs.wire import ClaimRequest
 from verification.lanes import Question, question_of
 
-__all__ = ["judgeable", "must_be_measured"]
+__all__ = ["asked", "judgeable", "must_be_measured"]
 
 
 def must_be_measured(panel: Panel, worker: Worker, request: ClaimRequest) -> None:
@@ -45,8 +47,8 @@ def judgeable(session: Session, panel: Panel, worker: Worker, jobs: list[str]) -
     for job_id in jobs:
         if job_id in auditing:
             continue
-        question, runtime = _asked(session, job_id)
-        mine = worker.classes_for(runtime, None)
+        question, runtime = asked(session, job_id)
+        mine = devices_for(worker, Needs.of(session.get_one(Job, job_id).spec), runtime)
         if mine and panel.can_be_audited(job_id, question, runtime, mine[0].numerics_class, worker.owner):
             found.append(job_id)
     return found
@@ -56,7 +58,7 @@ _questions: dict[str, tuple[Question, str]] = {}
 _MOST_QUESTIONS = 4096
 
 
-def _asked(session: Session, job_id: str) -> tuple[Question, str]:
+def asked(session: Session, job_id: str) -> tuple[Question, str]:
     """What of a running job's contract decides its lane, and the runtime that it needs: they do not change, and reading
     a contract of thousands of channels for every claim would cost more than the claim."""
     if job_id not in _questions:

@@ -13,10 +13,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
-from coordinator.errors import Conflict, Forbidden, UpgradeNeeded
+from coordinator.errors import Conflict, Forbidden, Unprocessable, UpgradeNeeded
 from coordinator.events import wake_after_commit
+from coordinator.settlement import domain
 from coordinator.store.database import Database
 from coordinator.store.models import Node
+from jobs.auction import reputation
+from jobs.constraints import Constraint, Machine, Needs, region_error
+from jobs.typed_data import node_owner_message, recover
 from jobs.wire import PROTOCOL, ClaimRequest, RegisterNode, RuntimeClass
 
 __all__ = [
@@ -41,6 +45,7 @@ class Worker:
     """What decides which work somebody gets."""
 
     address: str
+    name: str
     owner: str
     trusted: bool
     suspended: bool
@@ -52,6 +57,11 @@ class Worker:
     """USD per kiln-hour."""
     suspicion: int
     classes: tuple[RuntimeClass, ...]
+    reputation: float
+    """jobs.auction.reputation."""
+    memory_bytes: int
+    proven_owner: str
+    """Who answers for it by signature: its owner, else the node itself."""
 
     @property
     def runtimes(self) -> set[str]:
@@ -63,16 +73,22 @@ class Worker:
         """Benchmark score of its fastest device."""
         return max(c.score for c in self.classes)
 
-    def may_see(self, owners: Sequence[str], regions: Sequence[str]) -> bool:
-        """Whether a job that is restricted to these owners and regions may be shown to this worker.
+    def may_see(self, needs: Needs) -> bool:
+        """Whether a job that asks for this may be shown to this worker at all.
 
-        Anybody can name an owner when registering; only the owner's own address proves to be the owner."""
+        Anybody can name an owner when registering; only the owner's signature counts."""
+        return self.trusted or needs.admits(self.address, self.proven_owner, self.region) is None
+
+    def unmet(self, needs: Needs, device: RuntimeClass) -> Constraint | None:
+        """The first constraint of a job that this worker breaks with one of its devices; None where it fits."""
         if self.trusted:
-            return True
-        allowed = {owner.lower() for owner in owners}
-        if allowed and self.address.lower() not in allowed:
-            return False
-        return not regions or self.region in regions
+            return None
+        return needs.unmet(
+            Machine(
+                address=self.address, owner=self.proven_owner, region=self.region, device=device.device,
+                memory_bytes=self.memory_bytes, vram_bytes=device.vram_bytes, reputation=self.reputation,
+            )
+        )  # fmt: skip
 
     def classes_for(self, runtime: str, numerics_class: str | None) -> list[RuntimeClass]:
         """Its devices that can do work for `runtime`, in the order in which it named them."""
@@ -90,6 +106,7 @@ def _worker(node: Node, only: Sequence[str] | None = None) -> Worker:
         classes = [c for name in dict.fromkeys(only) for c in classes if c.numerics_class == name]
     return Worker(
         address=node.address,
+        name=node.name,
         owner=node.owner,
         trusted=node.trusted,
         suspended=node.suspended is not None,
@@ -99,6 +116,10 @@ def _worker(node: Node, only: Sequence[str] | None = None) -> Worker:
         ask=node.ask_usd_per_kiln_hour,
         suspicion=node.suspicion,
         classes=tuple(classes),
+        reputation=reputation(node.accepted, node.rejected),
+        memory_bytes=int(node.registration.get("memory_bytes") or 0),
+        # What does not hold is turned away at registration: what is kept was checked.
+        proven_owner=node.owner if node.registration.get("owner_signature") else node.address,
     )
 
 
@@ -142,9 +163,21 @@ def seen(session: Session, address: str, now: float) -> None:
     )
 
 
-def _checked(body: RegisterNode) -> dict[str, Any]:
+def _checked(settings: Settings, address: str, body: RegisterNode) -> dict[str, Any]:
     if body.protocol != PROTOCOL:
         raise UpgradeNeeded(f"this gateway speaks protocol {PROTOCOL}, the agent {body.protocol}: install its version")
+    if body.region and (wrong := region_error(body.region.lower())) is not None:
+        raise Unprocessable(f"region: {wrong}")
+    if body.owner_signature is not None:
+        if body.owner is None:
+            raise Unprocessable("owner_signature: names no owner; send `owner` with it", code="bad_signature")
+        message = node_owner_message(domain(settings), node=address, owner=body.owner)
+        if recover(message, body.owner_signature) != to_checksum_address(body.owner):
+            raise Unprocessable(
+                f"owner_signature: not signed by {body.owner} for the node {address} on this chain and escrow; let the "
+                "owner sign again (`kilnet node own`)",
+                code="bad_signature",
+            )
     registration = body.model_dump(mode="json")
     if len(json.dumps(registration["hardware"])) > _MAX_HARDWARE_BYTES:
         registration["hardware"] = {}
@@ -152,9 +185,9 @@ def _checked(body: RegisterNode) -> dict[str, Any]:
 
 
 def register(db: Database, settings: Settings, *, address: str, body: RegisterNode) -> Node:
-    """Record what a worker is, anew at each of its starts. Raises UpgradeNeeded."""
-    registration = _checked(body)
+    """Record what a worker is, anew at each of its starts. Raises UpgradeNeeded, Unprocessable (region, owner)."""
     address = to_checksum_address(address)
+    registration = _checked(settings, address, body)
     now = db.now()
     values: dict[str, Any] = {
         "owner": to_checksum_address(body.owner) if body.owner else address,
@@ -163,7 +196,7 @@ def register(db: Database, settings: Settings, *, address: str, body: RegisterNo
         "sandboxed": body.sandboxed,
         "registration": registration,
         "ask_usd_per_kiln_hour": body.ask_usd_per_kiln_hour,
-        "region": body.region,
+        "region": body.region.lower(),
         "last_seen": now,
     }
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from coordinator.config import Settings
 from coordinator.store.models import Job, Lease, Receipt, Work
 from coordinator.views.waiting import waiting_for
 from jobs.pricing import reward_units
@@ -40,18 +41,18 @@ _MEASURED_SECONDS = 30.0
 """How many seconds of work the estimate made at admission weighs against what was seen since."""
 
 
-def job_view(session: Session, job: Job, *, now: float) -> JobView:
+def job_view(session: Session, settings: Settings, job: Job, *, now: float) -> JobView:
     """One job as its owner sees it. `now` in Unix seconds."""
-    return job_views(session, [job], now=now)[0]
+    return job_views(session, settings, [job], now=now)[0]
 
 
-def job_views(session: Session, jobs: Sequence[Job], *, now: float) -> list[JobView]:
+def job_views(session: Session, settings: Settings, jobs: Sequence[Job], *, now: float) -> list[JobView]:
     """Jobs as their owners see them, in the order given."""
     ids = [job.id for job in jobs]
     sums = _sums(session, ids)
     rejections = _rejections(session, ids)
     rewards, lanes = _rewards(session, ids), _lanes(session, ids)
-    waiting = waiting_for(session, jobs, now=now)
+    waiting = waiting_for(session, settings, jobs, now=now)
     views = []
     for job in jobs:
         tally = sums.get(job.id, _Sums())

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.leasing import ONLINE_SECONDS
 from coordinator.store.models import Node, Receipt, Strike
+from jobs.auction import reputation
 from jobs.contract import Lane
 from jobs.pricing import reward_units
 from jobs.states import StrikeKind, StrikeState
@@ -60,6 +61,7 @@ def node_views(session: Session, nodes: Sequence[Node], *, now: float) -> list[N
             NodeView(
                 address=node.address,
                 owner=node.owner,
+                owner_proven=registration.owner_signature is not None or node.owner == node.address,
                 name=node.name,
                 trusted=node.trusted,
                 online=node.last_seen > now - ONLINE_SECONDS,
@@ -69,6 +71,8 @@ def node_views(session: Session, nodes: Sequence[Node], *, now: float) -> list[N
                 region=node.region,
                 tiles_accepted=node.accepted,
                 tiles_rejected=node.rejected,
+                reputation=round(reputation(node.accepted, node.rejected), 4),
+                memory_bytes=registration.memory_bytes,
                 earned=earned.get(node.address, 0),
                 suspended=node.suspended,
                 suspicion=node.suspicion,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from coordinator.config import Settings
+from coordinator.leasing import Panel
 from coordinator.leasing import waiting_for as waiting_for_worker
 from coordinator.store.models import Job
 from jobs.states import JobState
@@ -20,13 +22,14 @@ _SAID = {
 }
 
 
-def waiting_for(session: Session, jobs: Sequence[Job], *, now: float) -> dict[str, str]:
+def waiting_for(session: Session, settings: Settings, jobs: Sequence[Job], *, now: float) -> dict[str, str]:
     """By job id, to be read after "waits for"; jobs that wait for nothing, or have ended, are not in it."""
     out = {}
+    panel = Panel(session, settings, now)
     for job in jobs:
         state = JobState(job.state)
         # Which worker fits is decided where work is leased, and said by the same rules.
-        said = _SAID.get(state) or waiting_for_worker(session, job, now)
+        said = _SAID.get(state) or waiting_for_worker(session, panel, job, now)
         if said is not None:
             out[job.id] = said
     return out

@@ -287,7 +287,8 @@ def test_without_nodes_there_is_a_quote_and_a_warning(world: World) -> None:
     """The price is the deployment's own; the client is told that the job will wait."""
     job = quoted(world)
     assert job.quote is not None and job.quote["usd_per_kiln_hour"] == world.settings.usd_per_kiln_hour
-    assert any("No node that fits is online" in line for line in job.quote["warnings"])
+    assert any("Nobody online fits" in line and "refunded" in line for line in job.quote["warnings"])
+    assert job.quote["auction"]["fitting"] == 0 and job.quote["auction"]["clearing_ask"] is None
 
 
 @pytest.mark.parametrize(

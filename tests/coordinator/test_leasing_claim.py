@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from coordinator.errors import Conflict, Forbidden
-from coordinator.leasing import reap, waiting_for
+from coordinator.leasing import Panel, reap, waiting_for
 from coordinator.leasing.reaper import CLASS_PATIENCE_SECONDS, unfix_classes
 from coordinator.store.models import Job, Lease, Node, Work
 from jobs.states import WorkKind
@@ -68,6 +68,7 @@ def test_who_may_not_work_gets_nothing(world: World) -> None:
         session.execute(update(Job).where(Job.id == job).values(spec={**spec, "owners": [named.address.lower()]}))
     # Saying to belong to a named owner is not enough: anybody can say so.
     assert world.claim(world.worker(owner=named.address)) is None
+    assert world.claim(world.worker(owner=named)) is not None
     assert world.claim(world.worker(named)) is not None
 
 
@@ -141,12 +142,16 @@ def test_no_frame_mixes_classes(world: World, clock: Any) -> None:
     assert world.claim(other, cls=OTHER_CLASS) is not None
 
 
+def waiting_for_now(world: World, session: Any, job: str) -> str | None:
+    now = world.db.now()
+    return waiting_for(session, Panel(session, world.settings, now), session.get_one(Job, job), now)
+
+
 def waiting_for_pending(world: World, session: Any, job: str) -> str | None:
     """What the job waits for once its running leases have ended (they did, the clock was set forward)."""
     reap(world.db, world.settings)
     session.expire_all()
-    row = session.get_one(Job, job)
-    return waiting_for(session, row, world.db.now())
+    return waiting_for_now(world, session, job)
 
 
 def test_classes_race_for_a_frame_and_one_has_it(world: World) -> None:
@@ -182,16 +187,16 @@ def test_classes_race_for_a_frame_and_one_has_it(world: World) -> None:
     [
         ({}, None),
         ({"ask": 5.0}, "asks at most 0.2 USD"),
-        ({"cls": "onnxruntime-1.0.0/x"}, "has onnxruntime-1.31.1: none is online"),
+        ({"cls": "onnxruntime-1.0.0/x"}, "has onnxruntime-1.31.1: 1 is online, none with it"),
     ],
 )
 def test_a_job_says_what_it_waits_for(world: World, change: dict[str, Any], words: str | None) -> None:
     """Nothing while a node fits; else what is missing, and that it gives up at its deadline with a refund."""
     job = world.job()
     with world.db.read() as session:
-        said = waiting_for(session, session.get_one(Job, job), world.db.now())
+        said = waiting_for_now(world, session, job)
         assert said is not None and "none is online" in said and "refund" in said
     world.worker(**change)
     with world.db.read() as session:
-        said = waiting_for(session, session.get_one(Job, job), world.db.now())
+        said = waiting_for_now(world, session, job)
         assert said is None if words is None else words in str(said)

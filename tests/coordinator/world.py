@@ -17,13 +17,14 @@ from eth_account import Account as Key
 from coordinator.blobs import BlobStore, keep, link_all
 from coordinator.config import ChainSettings, LeaseSettings, Settings
 from coordinator.leasing import claim, commit, complete, heartbeat, register
+from coordinator.leasing.awarding import AWARD_SECONDS
 from coordinator.store.database import Database
 from coordinator.store.models import Account, Job, Work
 from jobs.contract import InferContract, RenderContract
 from jobs.manifest import Asset
 from jobs.states import WorkKind
 from jobs.tiles import InferTile, RenderTile
-from jobs.typed_data import Domain, commitment_message, sign
+from jobs.typed_data import Domain, commitment_message, node_owner_message, sign
 from jobs.wire import ClaimRequest as Request
 from jobs.wire import (
     Commit,
@@ -118,16 +119,19 @@ class World:
         self.settings = self.settings.model_copy(update={"audits": audits})
 
     def worker(self, person: Person | None = None, *, ask: float = 0.1, cls: str = CLASS, **more: Any) -> Person:
-        """A registered, online worker."""
+        """A registered, online worker; an owner given as a Person signs for it."""
         person = person or Person()
         runtime, _, rest = cls.partition("-")
         device = RuntimeClass(
-            runtime=runtime, version=rest.partition("/")[0], device="CPU", numerics_class=cls,
-            score=more.pop("score", 1.0), repeats=more.pop("repeats", True),
+            runtime=runtime, version=rest.partition("/")[0], device=more.pop("device", "CPU"), numerics_class=cls,
+            score=more.pop("score", 1.0), repeats=more.pop("repeats", True), vram_bytes=more.pop("vram_bytes", 0),
         )  # fmt: skip
+        if isinstance(owner := more.get("owner"), Person):
+            message = node_owner_message(self.domain, node=person.address, owner=owner.address)
+            more |= {"owner": owner.address, "owner_signature": sign(message, owner.key)}
         body = RegisterNode(
-            protocol=1, agent_version="1", sandboxed=True, runtimes=(device,), memory_bytes=1 << 33,
-            ask_usd_per_kiln_hour=ask, **more,
+            protocol=1, agent_version="1", sandboxed=True, runtimes=(device,),
+            memory_bytes=more.pop("memory_bytes", 1 << 33), ask_usd_per_kiln_hour=ask, **more,
         )  # fmt: skip
         register(self.db, self.settings, address=person.address, body=body)
         return person
@@ -148,7 +152,8 @@ class World:
         spec = {"kind": "infer", "items": tiles * count, "shard_items": count, "deadline_s": 3600}
         values: dict[str, Any] = {
             "id": job_id, "owner": self.owner.address, "idempotency_key": job_id, "kind": "infer", "name": "test",
-            "spec": spec, "manifest": {"main": asset.path, "assets": [asset.model_dump(mode="json")]}, "state": state,
+            "spec": spec | columns.pop("needs", {}), "state": state,
+            "manifest": {"main": asset.path, "assets": [asset.model_dump(mode="json")]},
             "contract": CONTRACT.model_dump(mode="json"), "quote": {"usd_per_kiln_hour": 0.2},
             "cost": {"item_seconds": 1.0, "cell_seconds": 0.1, "load_seconds": 1.0}, "cap": 10**18, "price": 10**18,
             "deadline": self.db.now() + 3600, "created_at": self.db.now(), "accepted_at": self.db.now(),
@@ -168,7 +173,8 @@ class World:
             "job_id": job_id, "kind": str(kind), "index": index, "key": f"g{index}:0", "state": "pending",
             "trusted": kind is not WorkKind.TILE, "runtime": "onnxruntime-1.31.1",
             "payload": tile.model_dump(mode="json"), "expected_seconds": 10.0, "price": 10**17,
-            "created_at": self.db.now(),
+            # Free for so long that nobody is waited for.
+            "created_at": self.db.now() - AWARD_SECONDS,
         }  # fmt: skip
         work = Work(**(values | columns))
         session.add(work)

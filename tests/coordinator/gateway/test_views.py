@@ -36,7 +36,7 @@ def world(db: Database, tmp_path: Path) -> World:
 
 def _view(world: World, job_id: str) -> JobView:
     with world.db.read() as session:
-        return views.job_view(session, session.get_one(Job, job_id), now=world.db.now())
+        return views.job_view(session, world.settings, session.get_one(Job, job_id), now=world.db.now())
 
 
 def _under_way(world: World, clock: Clock) -> tuple[str, list[str]]:
@@ -146,7 +146,7 @@ def test_many_jobs_cost_no_more_queries(world: World, clock: Clock) -> None:
         with world.db.read() as session:
             rows = [session.get_one(Job, job) for job in chosen]
             counted.clear()
-            shown = views.job_views(session, rows, now=clock.now)
+            shown = views.job_views(session, world.settings, rows, now=clock.now)
         totals.append(len(counted))
         assert [view.id for view in shown] == chosen and all(view.tiles == 2 for view in shown)
     assert totals[0] == totals[1]
