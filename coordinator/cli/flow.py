@@ -3,6 +3,7 @@ steps before it, so that nothing is left behind."""
 
 from __future__ import annotations
 
+import queue
 import signal
 import sys
 import threading
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["accept", "check_ended", "deliver", "follow", "quoted"]
 
-_LOOK_SECONDS = 1.0
-_QUICKEST_SECONDS = 0.2
+_RETRY_SECONDS = 1.0
+_PACES = (0.3, 2.0)
+"""Seconds between two looks at a job, at first and at most: each costs the gateway some 20 ms. What changes the job's
+own state is shown at once."""
 _GRACE_SECONDS = 60.0
 """The gateway itself ends an admission at the deadline, and says why: that answer is waited for."""
 _NOT_DELIVERED = ("preview", "reference")
@@ -84,35 +87,41 @@ def accept(client: Client, job: JobView, *, deadline_s: int, ask: Callable[[JobV
 def follow(client: Client, job_id: str, display: Display) -> JobView:
     """Show the job until it has ended; the job then. On Ctrl-C asks (on a terminal) whether to cancel it, and raises
     Interrupted with how to come back to it."""
-    changed = threading.Event()
+    news: queue.SimpleQueue[str] = queue.SimpleQueue()
     ended = threading.Event()
-    listener = threading.Thread(target=_listen, args=(client, job_id, changed, ended), daemon=True, name="events")
+    listener = threading.Thread(target=_listen, args=(client, job_id, news, ended), daemon=True, name="events")
     listener.start()
+    started = time.monotonic()
     try:
         while True:
             job = client.job(job_id)
             display.job(job)
             if job.state in JOB_FINAL:
                 return job
-            # An event means there is news; without one the estimates are looked at now and then.
-            changed.wait(_LOOK_SECONDS)
-            changed.clear()
-            time.sleep(_QUICKEST_SECONDS)
+            now = time.monotonic()
+            _await_change(news, until=now + min(max(_PACES[0], (now - started) / 20), _PACES[1]))
     except KeyboardInterrupt:
         raise Interrupted(_interrupted(client, job_id, display)) from None
     finally:
         ended.set()
 
 
-def _listen(client: Client, job_id: str, changed: threading.Event, ended: threading.Event) -> None:
+def _await_change(news: queue.SimpleQueue[str], *, until: float) -> None:
+    """Until something other than a tile's progress happens, at most until `until` of the monotonic clock."""
+    with suppress(queue.Empty):
+        while news.get(timeout=max(until - time.monotonic(), 0)) == "tile":
+            pass
+
+
+def _listen(client: Client, job_id: str, news: queue.SimpleQueue[str], ended: threading.Event) -> None:
     """Turns the job's events into looks at it; the looks go on without this, only less promptly."""
     while not ended.is_set():
         with suppress(KilnetError, RuntimeError, ValueError):
-            for _ in client.events(job_id):
-                changed.set()
+            for event in client.events(job_id):
+                news.put(event.type)
                 if ended.is_set():
                     return
-        if ended.wait(_LOOK_SECONDS):
+        if ended.wait(_RETRY_SECONDS):
             return
 
 

@@ -11,11 +11,11 @@ import onnx
 from onnx import numpy_helper
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, TensorProto
 
 __all__ = [
-    "CHEAPER", "bfloat16", "cheapened", "float16", "float16_weights", "half_rank", "int8", "int8_weights", "pruned",
-    "pruned_weights",
+    "CHEAPER", "bfloat16", "cheapened", "cheaper_weights", "float16", "float16_weights", "half_rank", "int8",
+    "int8_weights", "pruned", "pruned_weights",
 ]  # fmt: skip
 
 _WEIGHTED = {"Conv": 0, "ConvTranspose": 1, "MatMul": -1, "Gemm": -1}
@@ -62,21 +62,34 @@ def half_rank(weights: np.ndarray, axis: int) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(low.reshape(moved.shape), 0, axis), np.float32)
 
 
+def cheaper_weights(model: ModelProto, change: Change) -> dict[str, np.ndarray]:
+    """The float32 weight matrices of a plain or an instrumented model, changed, by the name of their value."""
+    channels = {n.input[1]: _WEIGHTED[n.op_type] for n in model.graph.node if n.op_type in _WEIGHTED}
+    tensors = _constants(model)
+    return {
+        name: change(numpy_helper.to_array(tensors[name]), axis).astype(np.float32)
+        for name, axis in channels.items()
+        if name in tensors and tensors[name].data_type == onnx.TensorProto.FLOAT and len(tensors[name].dims) >= 2
+    }
+
+
 def cheapened(model: ModelProto, change: Change) -> ModelProto:
     """A copy of a plain or an instrumented model with its float32 weight matrices changed; names and shapes stay."""
     proto = onnx.ModelProto()
     proto.CopyFrom(model)
-    channels = {n.input[1]: _WEIGHTED[n.op_type] for n in proto.graph.node if n.op_type in _WEIGHTED}
-    tensors = {tensor.name: tensor for tensor in proto.graph.initializer}
-    for node in proto.graph.node:
+    tensors = _constants(proto)
+    for name, weights in cheaper_weights(proto, change).items():
+        tensors[name].CopyFrom(numpy_helper.from_array(weights, tensors[name].name))
+    return proto
+
+
+def _constants(model: ModelProto) -> dict[str, TensorProto]:
+    """Stored tensors by the name of their value: initializers, and what Constant nodes hold."""
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
         if node.op_type == "Constant":
             tensors.update((node.output[0], attribute.t) for attribute in node.attribute if attribute.name == "value")
-    for name, axis in channels.items():
-        tensor = tensors.get(name)
-        if tensor is not None and tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) >= 2:
-            weights = change(numpy_helper.to_array(tensor), axis)
-            tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float32), tensor.name))
-    return proto
+    return tensors
 
 
 def _file(model: Path, out: Path, change: Change) -> Path:

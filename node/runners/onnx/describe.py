@@ -23,7 +23,7 @@ from .wire import RequestError, Work
 __all__ = ["describe"]
 
 _BATCHES = (2, 4, 8)
-_TIMING_SECONDS = 0.4
+_TIMING_SECONDS = 0.25
 _AS_FAST = 1.03
 _TIMEOUT = 120.0
 _GAP_ITEMS = 8
@@ -79,7 +79,9 @@ def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[st
         tries = [feed.batch(batches[0], 5 + number * batches[0]) for number in rounds]
         found = None
         if not half:  # of which thousandths are expected; it is judged by look
-            found = measure_gap(sessions, reference, path.parent, report.weights_bytes, profile, tries, options)
+            found = measure_gap(
+                sessions, session, reference, path.parent, report.weights_bytes, profile, tries, options
+            )
             if found is None:
                 warnings.append("The model was not calibrated (no weights to cheapen, or over 1 GiB of them).")
         work.progress(1.0, "cheats tried")

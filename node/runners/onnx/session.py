@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,16 @@ class Sessions:
             self._kept.popitem(last=False)
         return session
 
-    def make(self, model: str | bytes, *, folder: Path | None = None, level: Any = None) -> ort.InferenceSession:
-        """A new session from a path, or from a model's bytes with its external data in `folder`; at another `level` of
-        optimisation than the contract's only to see what that changes.
+    def make(
+        self,
+        model: str | bytes,
+        *,
+        folder: Path | None = None,
+        weights: Mapping[str, np.ndarray] | None = None,
+        level: Any = None,
+    ) -> ort.InferenceSession:
+        """A new session from a path, or from a model's bytes with its external data in `folder` or given as `weights`;
+        at another `level` of optimisation than the contract's only to see what that changes.
 
         Raises RequestError `model_failed` (the runtime refuses the model), `provider_unavailable` (the device does not
         run it, whether loudly or by silently handing it to the CPU), `out_of_memory`.
@@ -60,6 +67,9 @@ class Sessions:
             options.graph_optimization_level = level
         if folder is not None:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
+        held = {name: ort.OrtValue.ortvalue_from_numpy(array) for name, array in (weights or {}).items()}
+        if held:
+            options.add_external_initializers(list(held), list(held.values()))
         providers = [(self.provider, self._provider_options())]
         try:
             session = ort.InferenceSession(model, options, providers=providers)
