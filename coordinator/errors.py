@@ -2,6 +2,7 @@
 
 ApiError (500)
 ├── NotSignedIn (401)      no session, or a signature that does not fit
+├── PaymentNeeded (402)    it would cost more than the caller's key may spend
 ├── Forbidden (403)        signed in, but not allowed this
 ├── NotFound (404)         no such thing, or none that this account may see
 ├── Conflict (409)         true a moment ago or for another; `code` says what
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from jobs.errors import KilnetError
 
 __all__ = [
-    "ApiError", "Conflict", "Forbidden", "NotFound", "NotSignedIn", "SlowDown", "TooLarge", "TryLater",
+    "ApiError", "Conflict", "Forbidden", "NotFound", "NotSignedIn", "PaymentNeeded", "SlowDown", "TooLarge", "TryLater",
     "Unprocessable", "UpgradeNeeded",
 ]  # fmt: skip
 
@@ -44,6 +45,13 @@ class NotSignedIn(ApiError):
 
     def __init__(self, message: str = "sign in first: no session, or it has ended", *, code: str | None = None) -> None:
         super().__init__(message, code=code, headers={"WWW-Authenticate": "Bearer"})
+
+
+class PaymentNeeded(ApiError):
+    """The caller asks for less, or comes with a key that may spend more."""
+
+    status = 402
+    code = "spend_limit"
 
 
 class Forbidden(ApiError):

@@ -14,6 +14,8 @@ __all__ = [
     "price_usd", "reward_units", "split_price", "to_units",
 ]  # fmt: skip
 
+MICRO = 10**6
+"""Millionths of a USD, as limits are kept."""
 UNIT = 10**18
 """Smallest units in one KILN."""
 FEE_BPS = 500

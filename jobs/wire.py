@@ -6,6 +6,7 @@ Times are Unix seconds, amounts are strings of decimal digits in units of 10^-18
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
@@ -23,7 +24,7 @@ __all__ = [
     "HeartbeatReply", "Info", "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login", "NodeView",
     "Nonce", "NonceRequest", "OperatorView", "OutputView", "PageCode", "PermitSignature", "Quote", "ReceiptView",
     "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "StrikeView",
-    "TileView", "Units",
+    "TileView", "Units", "Usd",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -36,6 +37,8 @@ def _units(value: Any) -> Any:
 
 Units = Annotated[int, BeforeValidator(_units), PlainSerializer(str, return_type=str, when_used="json"), Field(ge=0)]
 """An amount in 10^-18 KILN; a string in JSON, since it does not fit a JavaScript number."""
+Usd = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=6)]
+"""An amount in USD; a string in JSON."""
 Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
 Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
 Signature = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{130}$")]
@@ -118,8 +121,15 @@ class CreateApiKey(_Wire):
 
     name: str = Field(min_length=1, max_length=100)
     spend_limit: Units | None
-    """What all jobs ordered with it may cost together; None: no limit of its own."""
+    """Units of KILN that all jobs ordered with it may cost together; None: no limit of its own."""
     calls_per_second: float = Field(default=20, gt=0, le=300)
+    calls_per_minute: int | None = Field(default=None, ge=1, le=100_000)
+    jobs_per_day: int | None = Field(default=None, ge=1, le=100_000)
+    """Quotes it may ask for within 24 hours."""
+    usd_per_day: Usd | None = None
+    """What jobs ordered with it within 24 hours may cost together, at the rates of their quotes."""
+    usd_total: Usd | None = None
+    """The same of all its jobs."""
 
 
 class ApiKeyView(_Wire):
@@ -129,6 +139,14 @@ class ApiKeyView(_Wire):
     spent: Units
     """Of ended jobs what they cost, of others their cap."""
     calls_per_second: float
+    calls_per_minute: int | None
+    jobs_per_day: int | None
+    jobs_today: int
+    """Within the last 24 hours, as everything that is said of today."""
+    usd_per_day: Usd | None
+    usd_today: Usd
+    usd_total: Usd | None
+    usd_spent: Usd
     created_at: float
     revoked_at: float | None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import secrets
@@ -12,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from coordinator.auth import count_job
 from coordinator.blobs import link_all, missing, touch
 from coordinator.config import Limits, Settings
 from coordinator.errors import Conflict, SlowDown, Unprocessable
@@ -30,16 +32,22 @@ _SUFFIX = {"render": ".blend", "infer": ".onnx"}
 _SHARD = re.compile(r"inputs/(\d{5,})\.npz(?:\.zst)?")
 
 
-def create_job(db: Database, settings: Settings, *, owner: str, body: CreateJob) -> str:
-    """Write the job down and have it admitted; its id. The same key gives the same job.
+def create_job(db: Database, settings: Settings, *, owner: str, body: CreateJob, api_key: str | None = None) -> str:
+    """Write the job down and have it admitted; its id. The same idempotency key gives the same job. It counts towards
+    the quota of `api_key`, the key it came by.
 
-    Raises Unprocessable (a file or the batch does not fit the spec), Conflict `blobs_missing`, SlowDown."""
+    Raises Unprocessable (a file or the batch does not fit the spec), Conflict `blobs_missing`, `other_job` (the
+    idempotency key was sent before with something else), SlowDown."""
     owner = to_checksum_address(owner)
     _check(body.spec, body.manifest)
+
+    def write(session: Session) -> str:
+        return _create(session, settings.limits, owner, body, api_key, db.now())
+
     try:
-        return db.transact(lambda session: _create(session, settings.limits, owner, body, db.now()))
+        return db.transact(write)
     except IntegrityError:  # the same key twice at once
-        return db.transact(lambda session: _create(session, settings.limits, owner, body, db.now()))
+        return db.transact(write)
 
 
 def _check(spec: RenderSpec | InferSpec, manifest: Manifest) -> None:
@@ -58,11 +66,23 @@ def _check(spec: RenderSpec | InferSpec, manifest: Manifest) -> None:
             )
 
 
-def _create(session: Session, limits: Limits, owner: str, body: CreateJob, now: float) -> str:
-    known = session.scalar(select(Job.id).where(Job.owner == owner, Job.idempotency_key == body.idempotency_key))
+def _create(session: Session, limits: Limits, owner: str, body: CreateJob, api_key: str | None, now: float) -> str:
+    request = hashlib.sha256(f"{body.spec.model_dump_json()}{body.manifest.model_dump_json()}".encode()).hexdigest()
+    known = session.execute(
+        select(Job.id, Job.request_sha256).where(Job.owner == owner, Job.idempotency_key == body.idempotency_key)
+    ).one_or_none()
     if known is not None:
-        return known
+        if known.request_sha256 not in (None, request):
+            raise Conflict(
+                f"the idempotency key {body.idempotency_key!r} is that of job {known.id}, which asks for something "
+                "else; take a new key for a new job",
+                code="other_job",
+            )
+        job_id: str = known.id
+        return job_id
     _within_limits(session, limits, owner, now)
+    if api_key is not None:
+        count_job(session, api_key, now=now)
     blobs = {asset.sha256: asset.size for asset in body.manifest.assets}
     absent = missing(session, [BlobQuery(sha256=sha, size=size) for sha, size in blobs.items()], owner)
     if absent:
@@ -79,6 +99,8 @@ def _create(session: Session, limits: Limits, owner: str, body: CreateJob, now: 
         id=f"j{secrets.token_hex(8)}",
         owner=owner,
         idempotency_key=body.idempotency_key,
+        request_sha256=request,
+        made_with=api_key,
         kind=body.spec.kind,
         name=body.spec.name or PurePosixPath(body.manifest.main).stem[:200],
         spec=body.spec.model_dump(mode="json"),

@@ -44,7 +44,7 @@ def accept(
     `api_key`, the key it came by.
 
     Raises NotFound; Conflict `quote_lapsed`, `not_quoted`; Unprocessable `wrong_cap`, `wrong_deadline`,
-    `bad_signature`; Forbidden `spend_limit`."""
+    `bad_signature`; PaymentNeeded `spend_limit`."""
     del settings
     owner = to_checksum_address(owner)
     db.transact(lambda session: _accept(session, domain, owner, job_id, body, api_key, db.now()))
@@ -79,7 +79,7 @@ def _accept(
     if body.permit is not None and body.permit.value < body.cap:
         raise Unprocessable(f"permit.value: {body.permit.value} does not cover the cap {body.cap}", code="wrong_cap")
     if api_key is not None:
-        charge(session, api_key, body.cap)
+        charge(session, api_key, quote, now=now)
     change_job(
         session, job, JobState.OPENING, order=order, cap=body.cap, deadline=float(body.deadline), accepted_at=now,
         api_key=api_key,

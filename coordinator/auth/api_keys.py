@@ -1,8 +1,8 @@
 """API keys: what a program or the page uses in an account's name, without its wallet.
 
-A key is 256 random bits, shown once and stored as its SHA-256 only. It has a quota of calls, and a limit on what the
-jobs that are ordered with it may cost together. An order still carries the wallet's signature; the limit holds
-whatever program has both.
+A key is 256 random bits, shown once and stored as its SHA-256 only. It has a quota of calls and of jobs, and limits on
+what the jobs that are ordered with it may cost (coordinator.auth.key_limits). An order still carries the wallet's
+signature; the limits hold whatever program has both.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import secrets
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from coordinator.errors import Forbidden, NotFound, SlowDown
+from coordinator.auth.key_limits import key_view
+from coordinator.errors import NotFound, SlowDown
 from coordinator.store.database import Database
-from coordinator.store.models import Account, ApiKey, Job
-from jobs.pricing import display_kiln
-from jobs.states import JOB_FINAL
+from coordinator.store.models import Account, ApiKey
+from jobs.pricing import MICRO
 from jobs.wire import ApiKeyCreated, ApiKeyView, CreateApiKey
 
-__all__ = ["KEY_PREFIX", "charge", "create_key", "find_key", "key_views", "revoke_key"]
+__all__ = ["KEY_PREFIX", "create_key", "find_key", "key_views", "revoke_key"]
 
 KEY_PREFIX = "kilnet_"
 _KEY = re.compile(rf"{KEY_PREFIX}[A-Za-z0-9_-]{{43}}")
@@ -42,19 +42,22 @@ def create_key(db: Database, *, owner: str, body: CreateApiKey) -> ApiKeyCreated
             raise SlowDown(f"this account has {_KEYS_PER_ACCOUNT} keys in use; revoke one with `kilnet keys revoke`")
         row = ApiKey(
             id=f"k{secrets.token_hex(6)}", owner=owner, name=body.name, key_hash=_hash(key),
-            spend_limit=body.spend_limit, calls_per_second=body.calls_per_second, created_at=now,
+            spend_limit=body.spend_limit, calls_per_second=body.calls_per_second,
+            calls_per_minute=body.calls_per_minute, jobs_per_day=body.jobs_per_day,
+            micro_usd_per_day=None if body.usd_per_day is None else int(body.usd_per_day * MICRO),
+            micro_usd_total=None if body.usd_total is None else int(body.usd_total * MICRO), created_at=now,
         )  # fmt: skip
         session.add(row)
         session.flush()
-        return _view(session, row)
+        return key_view(session, row, now=now)
 
     return ApiKeyCreated(key=key, info=db.transact(write))
 
 
-def key_views(session: Session, owner: str) -> list[ApiKeyView]:
+def key_views(session: Session, owner: str, *, now: float) -> list[ApiKeyView]:
     """The account's keys, the latest first, revoked ones too."""
     rows = session.scalars(select(ApiKey).where(ApiKey.owner == owner).order_by(ApiKey.created_at.desc(), ApiKey.id))
-    return [_view(session, row) for row in rows]
+    return [key_view(session, row, now=now) for row in rows]
 
 
 def revoke_key(db: Database, *, owner: str, key_id: str) -> ApiKeyView:
@@ -66,7 +69,7 @@ def revoke_key(db: Database, *, owner: str, key_id: str) -> ApiKeyView:
             raise NotFound(f"you have no key {key_id[:40]!r}; `kilnet keys list` shows them")
         if row.revoked_at is None:
             row.revoked_at = db.now()
-        return _view(session, row)
+        return key_view(session, row, now=db.now())
 
     return db.transact(write)
 
@@ -77,45 +80,6 @@ def find_key(session: Session, key: str) -> ApiKey | None:
         return None
     row = session.scalars(select(ApiKey).where(ApiKey.key_hash == _hash(key))).one_or_none()
     return None if row is None or row.revoked_at is not None else row
-
-
-def charge(session: Session, key_id: str, cap: int) -> None:
-    """Whether an order of `cap` units more is within the key's limit; the caller then names the key in the job, in
-    this transaction. Raises Forbidden `spend_limit`, `key_revoked`."""
-    statement = select(ApiKey).where(ApiKey.id == key_id).execution_options(populate_existing=True)
-    if session.get_bind().dialect.name == "postgresql":
-        # Two orders at once must not both fit into what is left.
-        statement = statement.with_for_update()
-    row = session.scalars(statement).one()
-    if row.revoked_at is not None:
-        raise Forbidden("this API key was revoked; use another", code="key_revoked")
-    if row.spend_limit is None:
-        return
-    spent = _spent(session, row.id)
-    if spent + cap > row.spend_limit:
-        raise Forbidden(
-            f"the API key {row.name!r} may order for {display_kiln(row.spend_limit)} KILN, "
-            f"{display_kiln(spent)} of it are used, and this job's cap is {display_kiln(cap)}: "
-            "lower the cap, or create a key with a higher limit",
-            code="spend_limit",
-        )
-
-
-def _spent(session: Session, key_id: str) -> int:
-    """Units: of ended jobs what they cost, of others what they may cost."""
-    total = 0
-    rows = session.execute(select(Job.state, Job.cap, Job.settlement).where(Job.api_key == key_id))
-    for state, cap, settlement in rows:
-        ended = state in JOB_FINAL
-        total += int((settlement or {}).get("price", 0)) if ended else cap or 0
-    return total
-
-
-def _view(session: Session, row: ApiKey) -> ApiKeyView:
-    return ApiKeyView(
-        id=row.id, name=row.name, spend_limit=row.spend_limit, spent=_spent(session, row.id),
-        calls_per_second=row.calls_per_second, created_at=row.created_at, revoked_at=row.revoked_at,
-    )  # fmt: skip
 
 
 def _hash(key: str) -> str:

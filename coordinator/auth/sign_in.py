@@ -43,6 +43,7 @@ class KeyUse(NamedTuple):
 
     id: str
     calls_per_second: float
+    calls_per_minute: int | None = None
 
 
 class Caller(NamedTuple):
@@ -166,7 +167,7 @@ def who(db: Database, settings: Settings, token: str) -> Caller:
 
 def _with_key(key: ApiKey) -> Caller:
     # What a trusted worker may do is never lent to a key.
-    return Caller(key.owner, False, KeyUse(key.id, key.calls_per_second))
+    return Caller(key.owner, False, KeyUse(key.id, key.calls_per_second, key.calls_per_minute))
 
 
 def forget_expired(db: Database) -> int:

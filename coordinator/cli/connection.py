@@ -13,10 +13,11 @@ from jobs.errors import BadInput, Unavailable
 if TYPE_CHECKING:
     from jobs.client import Client
 
-__all__ = ["GATEWAY_VARIABLE", "KEY_VARIABLE", "Access", "connect"]
+__all__ = ["API_KEY_VARIABLE", "GATEWAY_VARIABLE", "KEY_VARIABLE", "Access", "connect"]
 
 GATEWAY_VARIABLE = "KILNET_GATEWAY"
 KEY_VARIABLE = "KILNET_KEY"
+API_KEY_VARIABLE = "KILNET_API_KEY"
 
 
 class Access:
@@ -25,15 +26,19 @@ class Access:
     def __init__(self, gateway: str | None, key: str | None, *, unsandboxed: bool = False) -> None:
         self.gateway = gateway or os.environ.get(GATEWAY_VARIABLE) or None
         self.key = key or os.environ.get(KEY_VARIABLE) or None
+        self.api_key = os.environ.get(API_KEY_VARIABLE) or None
         self.unsandboxed = unsandboxed
-        if self.gateway and not self.key:
-            raise BadInput(f"--gateway {self.gateway} needs a key: name it or its file with --key or {KEY_VARIABLE}")
-        if self.key and self.gateway:
+        if self.gateway and not (self.key or self.api_key):
+            raise BadInput(
+                f"--gateway {self.gateway} needs a key: name the wallet's or its file with --key or {KEY_VARIABLE}, or "
+                f"an API key with {API_KEY_VARIABLE}"
+            )
+        if self.gateway:
             # Said before anything is packed or started.
             from jobs.client.calls import origin_of
-            from jobs.client.key import read_key
+            from jobs.client.key import Credentials
 
-            read_key(self.key)
+            Credentials.of(self.key, self.api_key)
             origin_of(self.gateway)
 
 
@@ -51,8 +56,7 @@ def connect(access: Access, *, nodes: int | None, step: Callable[[str], None] = 
         if gateway is None:
             gateway, own_key = _local(stack, access, nodes, step)
             key = key or str(own_key)
-        assert key is not None
-        yield stack.enter_context(Client(gateway, key))
+        yield stack.enter_context(Client(gateway, key, api_key=access.api_key))
 
 
 def _local(stack: ExitStack, access: Access, nodes: int | None, step: Callable[[str], None]) -> tuple[str, Path]:

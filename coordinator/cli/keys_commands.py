@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.answer import answer
 from coordinator.cli.options import Gateway, Json, Key
 from jobs.errors import BadInput
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 __all__ = ["register"]
 
@@ -26,21 +29,39 @@ def register(app: typer.Typer) -> None:
 def _create(
     name: Annotated[str, typer.Argument(help="What it is for, such as `nightly` or `laptop`.")],
     spend_limit: Annotated[
-        str,
+        str | None,
         typer.Option("--spend-limit", metavar="KILN", help="What all its jobs may cost together; `none`: no limit."),
-    ] = "0",
+    ] = None,
+    usd_total: Annotated[
+        str | None, typer.Option("--usd-total", metavar="USD", help="The same in USD, at the rates of the quotes.")
+    ] = None,
+    usd_per_day: Annotated[
+        str | None, typer.Option("--usd-per-day", metavar="USD", help="What its jobs of 24 hours may cost together.")
+    ] = None,
+    jobs_per_day: Annotated[
+        int | None, typer.Option("--jobs-per-day", min=1, max=100_000, help="Quotes it may ask for within 24 hours.")
+    ] = None,
     calls: Annotated[float, typer.Option("--calls-per-second", min=0.1, max=300, help="How often it may call.")] = 20,
+    calls_per_minute: Annotated[
+        int | None, typer.Option("--calls-per-minute", min=1, max=100_000, help="A quota over a longer time.")
+    ] = None,
     gateway: Gateway = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key. It is shown once; without --spend-limit it can look but not order."""
+    """Make a key. It is shown once; without a limit of what it may spend it can look but not order."""
     from coordinator.cli.connection import Access, connect
     from jobs.wire import CreateApiKey
 
     if not 1 <= len(name) <= 100:
         raise BadInput("NAME: write 1 to 100 characters")
-    body = CreateApiKey(name=name, spend_limit=_units(spend_limit), calls_per_second=calls)
+    usd = {"usd_total": _usd("--usd-total", usd_total), "usd_per_day": _usd("--usd-per-day", usd_per_day)}
+    if spend_limit is None:
+        spend_limit = "0" if all(one is None for one in usd.values()) else "none"
+    body = CreateApiKey(
+        name=name, spend_limit=_units(spend_limit), calls_per_second=calls, calls_per_minute=calls_per_minute,
+        jobs_per_day=jobs_per_day, **usd,
+    )  # fmt: skip
     with connect(Access(gateway, key), nodes=None) as client:
         created = client.create_api_key(body)
     if as_json:
@@ -66,6 +87,21 @@ def _units(text: str) -> int | None:
     return int(amount * UNIT)
 
 
+def _usd(option: str, text: str | None) -> Decimal | None:
+    """Raises BadInput."""
+    from decimal import Decimal, InvalidOperation
+
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not (amount.is_finite() and 0 <= amount <= 10**9 and amount == round(amount, 6)):
+        raise BadInput(f"{option} {text!r}: write an amount of USD, such as 25 or 2.50")
+    return amount
+
+
 def _list(gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:
     """Your keys, with what each has spent."""
     from coordinator.cli.connection import Access, connect
@@ -84,14 +120,22 @@ def _list(gateway: Gateway = None, key: Key = None, as_json: Json = False) -> No
 
     from jobs.pricing import display_kiln
 
-    table = Table("key", "name", "spent", "limit", "calls/s", "", box=None)
+    table = Table("key", "name", "KILN", "USD", "USD today", "jobs today", "calls", "", box=None)
     for one in found:
-        limit = "none" if one.spend_limit is None else display_kiln(one.spend_limit)
-        state = "revoked" if one.revoked_at else ""
+        pace = f"{one.calls_per_second:g}/s" + (f", {one.calls_per_minute}/min" if one.calls_per_minute else "")
         table.add_row(
-            one.id, Text(one.name), display_kiln(one.spent), limit, f"{one.calls_per_second:g}", Text(state, "red")
-        )
+            one.id, Text(one.name),
+            _of(display_kiln(one.spent), None if one.spend_limit is None else display_kiln(one.spend_limit)),
+            _of(f"{one.usd_spent:.2f}", None if one.usd_total is None else f"{one.usd_total:.2f}"),
+            _of(f"{one.usd_today:.2f}", None if one.usd_per_day is None else f"{one.usd_per_day:.2f}"),
+            _of(str(one.jobs_today), None if one.jobs_per_day is None else str(one.jobs_per_day)),
+            pace, Text("revoked" if one.revoked_at else "", "red"),
+        )  # fmt: skip
     Console().print(table)
+
+
+def _of(used: str, limit: str | None) -> str:
+    return used if limit is None else f"{used} of {limit}"
 
 
 def _revoke(

@@ -103,7 +103,7 @@ async def leave_page(request: Request, gateway: Context, caller: SignedIn) -> Re
 @router.get("/keys")
 def list_keys(gateway: Context, caller: SignedIn) -> Response:
     with gateway.db.read() as session:
-        return to_json(auth.key_views(session, caller.address))
+        return to_json(auth.key_views(session, caller.address, now=gateway.db.now()))
 
 
 @router.post("/keys")

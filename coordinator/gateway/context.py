@@ -169,6 +169,9 @@ async def _signed_in(request: Request, gateway: Context) -> Caller:
     if caller.key is not None:
         quota = caller.key.calls_per_second
         await gateway.limiter.take(Rate("key", quota, max(1.0, quota * _KEY_BURST_SECONDS)), caller.key.id)
+        minute = caller.key.calls_per_minute
+        if minute is not None:
+            await gateway.limiter.take(Rate("key_minute", minute / 60, minute), caller.key.id)
     if not caller.trusted:
         await gateway.limiter.take(ACCOUNT, caller.address)
     return caller

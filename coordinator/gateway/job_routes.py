@@ -27,7 +27,9 @@ _LAST_ID = (1 << 63) - 1
 def create(
     gateway: Context, caller: SignedIn, body: Annotated[CreateJob, from_caller(CreateJob, 48 * MEBIBYTE)]
 ) -> Response:
-    job_id = admission.create_job(gateway.db, gateway.settings, owner=caller.address, body=body)
+    job_id = admission.create_job(
+        gateway.db, gateway.settings, owner=caller.address, body=body, api_key=caller.key.id if caller.key else None
+    )
     return _shown(gateway, caller, job_id)
 
 

@@ -73,9 +73,9 @@ class Limiter:
         if wait is None:
             wait = self._own(rate, key, cost)
         if wait > 0:
-            raise SlowDown(
-                f"more than {rate.per_second:g} calls a second; wait {max(1, round(wait))} s", retry_after=wait
-            )
+            slow = rate.per_second < 1
+            pace = f"{rate.per_second * 60:g} calls a minute" if slow else f"{rate.per_second:g} calls a second"
+            raise SlowDown(f"more than {pace}; wait {max(1, round(wait))} s", retry_after=wait)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -84,6 +84,11 @@ class ApiKey(Base):
     spend_limit: Mapped[int | None] = mapped_column(Amount)
     """Units of KILN that all jobs ordered with it may cost together; None: no limit of its own."""
     calls_per_second: Mapped[float]
+    calls_per_minute: Mapped[int | None]
+    jobs_per_day: Mapped[int | None]
+    micro_usd_per_day: Mapped[int | None]
+    """Millionths of a USD, at the rate of each job's quote."""
+    micro_usd_total: Mapped[int | None]
     created_at: Mapped[float]
     revoked_at: Mapped[float | None]
 
@@ -137,6 +142,10 @@ class Job(Base):
     id: Mapped[str] = mapped_column(String(24), primary_key=True)
     owner: Mapped[str] = mapped_column(ForeignKey("accounts.address"), index=True)
     idempotency_key: Mapped[str] = mapped_column(String(100))
+    request_sha256: Mapped[str | None] = mapped_column(String(64))
+    """Of spec and manifest as they were sent: the same key with others is a mistake of the sender."""
+    made_with: Mapped[str | None] = mapped_column(String(24), index=True)
+    """The API key that asked for the quote."""
     kind: Mapped[str] = mapped_column(String(10))
     name: Mapped[str] = mapped_column(String(200))
     spec: Mapped[dict[str, Any]]

@@ -13,7 +13,7 @@ import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from jobs.client.effects import Alone, Next, Open, Program, Send, Sleep
-from jobs.client.errors import refusal
+from jobs.client.errors import error_of, refusal
 from jobs.client.key import Credentials
 from jobs.errors import BadInput, KilnetError, Refused, Unavailable
 from jobs.typed_data import sign_text
@@ -162,6 +162,9 @@ class Calls:
             raise Unavailable(f"no answer from the gateway at {self.origin} ({reason}); is it running?") from error
 
     def _busy(self, response: httpx.Response) -> Unavailable:
+        """Too many calls or jobs, in the gateway's own words; or a gateway that is in trouble."""
+        if response.status_code == 429 and response.is_closed and (said := error_of(response)) is not None:
+            return Unavailable(said.message, code=said.code)
         return Unavailable(f"the gateway at {self.origin} answered {response.status_code}; try again later")
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from jobs.errors import BadInput, KilnetError, Refused
 from jobs.wire import Error
 
-__all__ = ["GatewayBadInput", "GatewayRefused", "refusal"]
+__all__ = ["GatewayBadInput", "GatewayRefused", "error_of", "refusal"]
 
 _INPUT = {400, 413, 422}
 
@@ -27,12 +27,19 @@ class GatewayBadInput(BadInput):
     status = 0
 
 
+def error_of(response: httpx.Response) -> Error | None:
+    """What the gateway says in the body of an answer of 400 or above."""
+    try:
+        return Error.model_validate_json(response.content)
+    except ValidationError:
+        return None
+
+
 def refusal(response: httpx.Response) -> KilnetError:
     """The error for an answer with a status of 400..499."""
     status = response.status_code
-    try:
-        error = Error.model_validate_json(response.content)
-    except ValidationError:
+    error = error_of(response)
+    if error is None:
         where = response.request.url.path
         error = Error(code=f"http_{status}", message=f"the gateway answered {status} to {where}; check its address")
     if status in _INPUT:

@@ -186,6 +186,13 @@ export interface ApiKey {
   spend_limit: Units | null;
   spent: Units;
   calls_per_second: number;
+  calls_per_minute: number | null;
+  jobs_per_day: number | null;
+  jobs_today: number;
+  usd_per_day: string | null;
+  usd_today: string;
+  usd_total: string | null;
+  usd_spent: string;
   created_at: number;
   revoked_at: number | null;
 }

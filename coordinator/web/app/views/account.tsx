@@ -8,6 +8,17 @@ import { go } from "../router";
 import type { ApiKey, Units } from "../wire";
 import { Badge, Failure, Hex, Loading, Notice, Stat } from "./parts";
 
+const amount = (usd: string) => `$${Number(usd).toFixed(2)}`;
+
+function Used(p: { value: string | number; limit: string | number | null }) {
+  return (
+    <td class="number">
+      {p.value}
+      {p.limit !== null && <small>of {p.limit}</small>}
+    </td>
+  );
+}
+
 export function AccountView() {
   const keys = useSignal<ApiKey[] | null>(null);
   const balance = useSignal<Units | null | "away">(null);
@@ -77,9 +88,11 @@ export function AccountView() {
                 <tr>
                   <th scope="col">Name</th>
                   <th scope="col">Key</th>
-                  <th scope="col" class="number">Spent</th>
-                  <th scope="col" class="number">Limit</th>
-                  <th scope="col" class="number">Calls a second</th>
+                  <th scope="col" class="number">KILN</th>
+                  <th scope="col" class="number">USD</th>
+                  <th scope="col" class="number">USD today</th>
+                  <th scope="col" class="number">Jobs today</th>
+                  <th scope="col" class="number">Calls</th>
                   <th scope="col">Made</th>
                   <th scope="col">
                     <span class="sr">What to do</span>
@@ -91,9 +104,14 @@ export function AccountView() {
                   <tr key={key.id}>
                     <th scope="row">{key.name}</th>
                     <td class="mono">{key.id}</td>
-                    <td class="number">{kiln(key.spent)}</td>
-                    <td class="number">{key.spend_limit === null ? "none" : kiln(key.spend_limit)}</td>
-                    <td class="number">{key.calls_per_second}</td>
+                    <Used value={kiln(key.spent)} limit={key.spend_limit === null ? null : kiln(key.spend_limit)} />
+                    <Used value={amount(key.usd_spent)} limit={key.usd_total === null ? null : amount(key.usd_total)} />
+                    <Used value={amount(key.usd_today)} limit={key.usd_per_day === null ? null : amount(key.usd_per_day)} />
+                    <Used value={key.jobs_today} limit={key.jobs_per_day} />
+                    <td class="number">
+                      {key.calls_per_second}/s
+                      {key.calls_per_minute !== null && <small>{key.calls_per_minute}/min</small>}
+                    </td>
                     <td>{date(key.created_at)}</td>
                     <td>
                       {key.revoked_at ? (
