@@ -171,6 +171,13 @@ def _step(path: Path, name: str, step: _Step, defaults: Mapping[str, Any], needs
         raise BadInput(f"{path}: steps.{name}: {str(error).removeprefix('--')}") from error
 
 
+_NAMES = {
+    "region": "regions", "not_region": "not_regions", "device": "devices", "owner": "owners",
+    "min_memory": "min_memory_gb", "min_vram": "min_vram_gb",
+}  # fmt: skip
+"""A step may name its bounds as the command line does."""
+
+
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Texts as people write them (`1-48`, `1920x1080`, `4h`) as the job spec takes them."""
     plain = dict(fields)
@@ -178,6 +185,14 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
         plain["frames"] = parse_frames(str(plain["frames"]))
     if isinstance(plain.get("resolution"), str | int):
         plain["resolution"] = parse_resolution(str(plain["resolution"]))
+    for typed, name in _NAMES.items():
+        if typed in plain:
+            plain[name] = plain.pop(typed)
+    for name in ("regions", "not_regions", "devices", "owners"):
+        if isinstance(plain.get(name), str | int):
+            plain[name] = [str(plain[name])]
+    if isinstance(plain.get("devices"), list):
+        plain["devices"] = [str(device).upper() for device in plain["devices"]]
     if "deadline" in plain:
         plain["deadline_s"] = parse_deadline(str(plain.pop("deadline")))
     return plain

@@ -14,12 +14,13 @@ from typing import Annotated, Any
 import typer
 
 from jobs.errors import KilnetError
-from node.agent import Agent, AgentSettings, RunnerSettings, WorkerFactory, folder_of, parse_kinds
+from node.agent import Agent, AgentSettings, RunnerSettings, WorkerFactory, check_offer, folder_of, parse_kinds
 from node.agent.registration import bench as run_bench
 from node.agent.registration import registration
 from node.gateway import GatewayClient, Transport
 from node.hardware import probe
 from node.keys import NodeKey
+from node.owner import offer_lines, sign_for
 from node.refusals import refusal_lines
 from node.runner_programs import choose_launcher
 from node.sandbox import GIB
@@ -44,8 +45,12 @@ Unsandboxed = Annotated[
 ]
 Name = Annotated[str, typer.Option("--name", help="What people call this node.")]
 Ask = Annotated[float, typer.Option("--ask", help="Asking price in USD per kiln-hour.")]
-Region = Annotated[str, typer.Option("--region", help="Where it stands, as jobs may ask for it.")]
+Region = Annotated[str, typer.Option("--region", help="Where it stands, as jobs may ask for it: eu, eu-de, us-east.")]
 Owner = Annotated[str | None, typer.Option("--owner", help="Address that earns; default: the node's own.")]
+OwnerSignature = Annotated[
+    str | None,
+    typer.Option("--owner-signature", metavar="HEX|FILE", help="The owner's word for this node: kilnet node own."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else.")]
 CanaryCache = Annotated[
     Path | None,
@@ -78,6 +83,7 @@ def run(
     ask: Ask = DEFAULT_ASK,
     region: Region = "",
     owner: Owner = None,
+    owner_signature: OwnerSignature = None,
     cache_gb: Annotated[float, typer.Option("--cache-gb", help="Disk for jobs' files.")] = 32.0,
     grace: Annotated[
         float, typer.Option("--grace", help="Seconds a stop may take for work that is nearly done.")
@@ -88,6 +94,7 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
 ) -> None:
     """Work for a gateway until Ctrl-C or SIGTERM."""
+    where, signature = check_offer(ask=ask, region=region, owner=owner, owner_signature=owner_signature)
     settings = AgentSettings(
         data=folder_of(data),
         gateway=gateway,
@@ -96,8 +103,9 @@ def run(
         trusted=trusted,
         unsandboxed=unsandboxed,
         owner=owner,
+        owner_signature=signature,
         ask_usd_per_kiln_hour=ask,
-        region=region,
+        region=where,
         cache_bytes=int(cache_gb * 1e9),
         canary_folder=folder_of(canary_cache) if canary_cache else None,
         grace_seconds=grace,
@@ -120,19 +128,22 @@ def register(
     ask: Ask = DEFAULT_ASK,
     region: Region = "",
     owner: Owner = None,
+    owner_signature: OwnerSignature = None,
     canary_cache: CanaryCache = None,
     unsandboxed: Unsandboxed = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell a gateway what this node is, and show how it stands there."""
+    where, signature = check_offer(ask=ask, region=region, owner=owner, owner_signature=owner_signature)
     settings = AgentSettings(
         data=folder_of(data),
         gateway=gateway,
         name=name,
         unsandboxed=unsandboxed,
         owner=owner,
+        owner_signature=signature,
         ask_usd_per_kiln_hour=ask,
-        region=region,
+        region=where,
         canary_folder=folder_of(canary_cache) if canary_cache else None,
         runner=_runner(device, threads, memory_gb, blender),
     )
@@ -149,8 +160,25 @@ def register(
         return
     standing = "trusted worker" if view.trusted else "suspended: " + view.suspended if view.suspended else "node"
     typer.echo(f"{view.address} is registered at {client.transport.origin} as a {standing}")
-    for runtime in view.runtimes:
-        typer.echo(f"  {runtime.numerics_class}, score {runtime.score:.2f}")
+    for line in offer_lines(view):
+        typer.echo(f"  {line}")
+
+
+@app.command()
+def own(
+    gateway: Gateway,
+    node: Annotated[
+        str, typer.Argument(metavar="NODE", help="Address of the node, as `kilnet node register` says it.")
+    ],
+    key: Annotated[Path, typer.Option("--key", help="File with the owner's key (0x-hex).")],
+    as_json: AsJson = False,
+) -> None:
+    """As an owner, sign that a node is yours: jobs that trust you trust it then."""
+    signature, owner = sign_for(gateway, node, key)
+    if as_json:
+        _print({"node": node, "owner": owner, "owner_signature": signature})
+        return
+    typer.echo(f"--owner {owner} --owner-signature {signature}")
 
 
 @app.command()
@@ -164,6 +192,8 @@ def status(gateway: Gateway, data: Data = DEFAULT_DATA, as_json: AsJson = False)
     typer.echo(
         f"{view.address}: {view.tiles_accepted} tiles accepted, {view.tiles_rejected} refused, {view.audits} audits"
     )
+    for line in offer_lines(view):
+        typer.echo(f"  {line}")
     if view.suspended:
         typer.echo(f"  suspended: {view.suspended}")
     if view.barred:

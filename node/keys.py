@@ -9,7 +9,7 @@ from pathlib import Path
 from eth_account import Account
 
 from jobs.errors import BadInput
-from jobs.typed_data import Domain, commitment_message, sign, sign_text
+from jobs.typed_data import Domain, commitment_message, node_owner_message, sign, sign_text
 
 __all__ = ["NodeKey"]
 
@@ -73,3 +73,7 @@ class NodeKey:
     def sign_commitment(self, domain: Domain, *, lease: str, token: int, root: bytes, cells: int) -> str:
         """EIP-712 signature of a commitment, 65 bytes as 0x-hex."""
         return sign(commitment_message(domain, lease=lease, token=token, root=root, cells=cells), self._secret)
+
+    def sign_owned(self, domain: Domain, *, node: str) -> str:
+        """EIP-712 signature, as an owner, that a node is his; 65 bytes as 0x-hex."""
+        return sign(node_owner_message(domain, node=node, owner=self.address), self._secret)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,14 @@ class Common:
     name: str = ""
     max_price: str | None = None
     deadline: str | None = None
+    constraints: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the job spec (options.parse_constraints)."""
 
     def fields(self, default_name: str) -> dict[str, Any]:
         """For the job spec. Raises BadInput."""
         price = parse_price(self.max_price)
         deadline = {} if self.deadline is None else {"deadline_s": parse_deadline(self.deadline)}
-        return {"name": self.name or default_name, "max_price_usd": price, **deadline}
+        return {"name": self.name or default_name, "max_price_usd": price, **deadline, **self.constraints}
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,16 @@ def render_spec(scene: Path, common: Common, options: Mapping[str, Any]) -> Rend
         raise BadInput(_option(explain(error))) from error
 
 
+_OPTIONS = {
+    "output_format": "format", "deadline_s": "deadline", "max_price_usd": "max-price", "min_memory_gb": "min-memory",
+    "min_vram_gb": "min-vram",
+}  # fmt: skip
+
+
 def _option(line: str) -> str:
     """The field of a spec as the option it was typed as."""
     field, _, rest = line.partition(": ")
-    option = {"output_format": "format", "deadline_s": "deadline", "max_price_usd": "max-price"}.get(field, field)
+    option = _OPTIONS.get(field.partition(".")[0], field)
     return f"--{option.replace('_', '-')}: {rest}" if rest else line
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from jobs.constraints import parse_device, parse_region
 from jobs.errors import BadInput
 
 __all__ = [
-    "Deadline", "Gateway", "Json", "Key", "MaxPrice", "Name", "Nodes", "Out", "Unsandboxed", "Yes", "parse_price",
+    "Deadline", "Devices", "Gateway", "Json", "Key", "MaxPrice", "MinMemory", "MinReputation", "MinVram", "Name",
+    "Nodes", "NotRegions", "Out", "Owners", "Regions", "Unsandboxed", "Yes", "parse_constraints", "parse_price",
 ]  # fmt: skip
 
 Gateway = Annotated[str | None, typer.Option(help="The gateway's URL. [env: KILNET_GATEWAY]")]
@@ -26,10 +30,57 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Accept the quote without
 Nodes = Annotated[
     int, typer.Option(min=1, max=256, help="Local nodes, where this command starts the local stack itself.")
 ]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option("--region", metavar="REGION", help="Only nodes there, such as eu or eu-de; may be given again."),
+]
+NotRegions = Annotated[
+    list[str] | None, typer.Option("--not-region", metavar="REGION", help="No nodes there; may be given again.")
+]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option("--device", metavar="KIND", help="CPU, GPU, CUDA, OPTIX, HIP, METAL or ONEAPI; may be given again."),
+]
+MinMemory = Annotated[float | None, typer.Option("--min-memory", metavar="GIB", help="Memory a node must have.")]
+MinVram = Annotated[float | None, typer.Option("--min-vram", metavar="GIB", help="Memory its device must have.")]
+MinReputation = Annotated[
+    float | None,
+    typer.Option("--min-reputation", metavar="0..1", help="A new node stands at 0.5."),
+]
+Owners = Annotated[
+    list[str] | None,
+    typer.Option("--owner", metavar="ADDRESS", help="Only nodes that this owner signed for; may be given again."),
+]
 Unsandboxed = Annotated[
     bool,
     typer.Option("--unsandboxed", help="Where this command starts the local stack: without a sandbox, only your own."),
 ]
+
+
+def parse_constraints(
+    *,
+    regions: Sequence[str] | None = None,
+    not_regions: Sequence[str] | None = None,
+    devices: Sequence[str] | None = None,
+    min_memory: float | None = None,
+    min_vram: float | None = None,
+    min_reputation: float | None = None,
+    owners: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Fields of the job spec, as typed. Raises BadInput naming the option."""
+    for owner in owners or ():
+        if re.fullmatch(r"0x[0-9a-fA-F]{40}", owner) is None:
+            raise BadInput(f"--owner {owner!r}: is no address; write 0x and 40 hexadecimal digits")
+    fields: dict[str, Any] = {
+        "regions": tuple(parse_region(text) for text in regions or ()),
+        "not_regions": tuple(parse_region(text, "--not-region") for text in not_regions or ()),
+        "devices": tuple(parse_device(text) for text in devices or ()),
+        "owners": tuple(owners or ()),
+        "min_memory_gb": min_memory,
+        "min_vram_gb": min_vram,
+        "min_reputation": min_reputation,
+    }
+    return {name: value for name, value in fields.items() if value not in (None, ())}
 
 
 def parse_price(text: str | None) -> float | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from jobs.client import Delivered
-    from jobs.wire import Info, JobView, OutputView
+    from jobs.wire import Info, JobView, OutputView, Quote
 
 __all__ = ["job_report", "job_table", "jobs_table", "quote_report", "quote_table", "usd"]
 
@@ -82,11 +82,39 @@ def quote_table(job: JobView) -> Table:
     table.add_row("price", f"{quote.price_usd} USD ({display_kiln(quote.price)} KILN)")
     table.add_row("never more than", f"{quote.cap_usd} USD; what is not used is refunded")
     table.add_row("time", f"about {seconds_text(quote.expected_seconds)}, {quote.kiln_hours:.4f} kiln-hours")
+    for line in auction_lines(quote):
+        table.add_row("auction", line)
     table.add_row("tiles", f"{quote.tiles}, {quote.cells} cells, {quote.probes_per_tile} redone in each tile")
     table.add_row("proof", f"{quote.lane}: {quote.proven}; about {quote.audit_share:.1%} of the work")
     for warning in quote.warnings:
         table.add_row("note", warning)
     return table
+
+
+def auction_lines(quote: Quote) -> list[str]:
+    """How the price came about."""
+    found = quote.auction
+    if found is None:
+        return []
+    hourly = f"{quote.usd_per_kiln_hour:g} USD per kiln-hour"
+    out = ", ".join(f"{count} by {name}" for name, count in found.excluded.items()) or "nobody"
+    lines = [f"{found.fitting} nodes fit; left out: {out}"]
+    if found.clearing_ask is None:
+        return [*lines, f"nobody asks: {hourly} is what this deployment offers"]
+    lines.append(f"{found.served} are served, all at the clearing ask of {hourly}")
+    if found.limited_by_cap:
+        lines.append("more machines would ask more than your cap allows: it takes longer")
+    for ask in found.asks:
+        name = f" {ask.name}" if ask.name else ""
+        where = f", {ask.region}" if ask.region else ""
+        served = "" if ask.served else " (too dear)"
+        lines.append(
+            f"{short(ask.node)}{name}: asks {ask.ask:g}, score {ask.score:.2f}, reputation {ask.reputation:.2f}"
+            f"{where}{served}"
+        )
+    if found.fitting > len(found.asks):
+        lines.append(f"and {found.fitting - len(found.asks)} more")
+    return lines
 
 
 def job_table(job: JobView, info: Info | None, outputs: Sequence[str] = ()) -> Table:

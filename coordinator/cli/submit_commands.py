@@ -8,7 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from coordinator.cli.options import Deadline, Gateway, Json, Key, MaxPrice, Name, Nodes, Out, Unsandboxed, Yes
+from coordinator.cli.options import (
+    Deadline,
+    Devices,
+    Gateway,
+    Json,
+    Key,
+    MaxPrice,
+    MinMemory,
+    MinReputation,
+    MinVram,
+    Name,
+    Nodes,
+    NotRegions,
+    Out,
+    Owners,
+    Regions,
+    Unsandboxed,
+    Yes,
+    parse_constraints,
+)
 
 if TYPE_CHECKING:
     from coordinator.cli.intake import Submission
@@ -62,6 +81,13 @@ def _render(
     output_format: Format = None,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
+    region: Regions = None,
+    not_region: NotRegions = None,
+    device: Devices = None,
+    min_memory: MinMemory = None,
+    min_vram: MinVram = None,
+    min_reputation: MinReputation = None,
+    owner: Owners = None,
     out: Out = None,
     name: Name = "",
     yes: Yes = False,
@@ -82,7 +108,11 @@ def _render(
         "scene": scene, "seed": seed, "denoise": denoise, "tiles": tiles, "sample_ranges": sample_ranges,
         "output_format": output_format,
     }  # fmt: skip
-    spec = render_spec(scene_file, Common(name, max_price, deadline), options)
+    constraints = parse_constraints(
+        regions=region, not_regions=not_region, devices=device, min_memory=min_memory, min_vram=min_vram,
+        min_reputation=min_reputation, owners=owner,
+    )  # fmt: skip
+    spec = render_spec(scene_file, Common(name, max_price, deadline, constraints), options)
     display = make_display()
     submission = render_submission(scene_file, spec, display)
     terms = Terms(out=out or Path(f"{scene_file.stem}-frames"), yes=yes, as_json=as_json, nodes=nodes)
@@ -98,6 +128,13 @@ def _infer(
     size: Size = None,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
+    region: Regions = None,
+    not_region: NotRegions = None,
+    device: Devices = None,
+    min_memory: MinMemory = None,
+    min_vram: MinVram = None,
+    min_reputation: MinReputation = None,
+    owner: Owners = None,
     out: Out = None,
     name: Name = "",
     yes: Yes = False,
@@ -114,7 +151,11 @@ def _infer(
     from coordinator.cli.submit import Terms, submit
 
     display = make_display()
-    common = Common(name, max_price, deadline)
+    constraints = parse_constraints(
+        regions=region, not_regions=not_region, devices=device, min_memory=min_memory, min_vram=min_vram,
+        min_reputation=min_reputation, owners=owner,
+    )  # fmt: skip
+    common = Common(name, max_price, deadline, constraints)
     submission = infer_submission(
         model, inputs, common, tap=tap, outputs=only_output or (), size=size, resize=resize, display=display
     )
@@ -144,6 +185,13 @@ def _quote(
     size: Size = None,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
+    region: Regions = None,
+    not_region: NotRegions = None,
+    device: Devices = None,
+    min_memory: MinMemory = None,
+    min_vram: MinVram = None,
+    min_reputation: MinReputation = None,
+    owner: Owners = None,
     name: Name = "",
     nodes: Nodes = 1,
     unsandboxed: Unsandboxed = False,
@@ -159,7 +207,11 @@ def _quote(
     from jobs.errors import BadInput
 
     display = make_display()
-    common = Common(name, max_price, deadline)
+    constraints = parse_constraints(
+        regions=region, not_regions=not_region, devices=device, min_memory=min_memory, min_vram=min_vram,
+        min_reputation=min_reputation, owners=owner,
+    )  # fmt: skip
+    common = Common(name, max_price, deadline, constraints)
     options: dict[str, Any] = {
         "frames": frames, "samples": samples, "resolution": resolution, "engine": engine, "camera": camera,
         "scene": scene, "seed": seed, "denoise": denoise, "tiles": tiles, "sample_ranges": sample_ranges,

@@ -72,4 +72,6 @@ def _shown(gateway: Context, address: str) -> Response:
             raise NotFound(
                 "this account has not registered as a worker: POST /v1/nodes/register", code="not_registered"
             )
-        return to_json(views.node_view(session, node, now=gateway.db.now()))
+        now = gateway.db.now()
+        lanes = leasing.lanes_of_node(session, gateway.settings, node, now=now)
+        return to_json(views.node_view(session, node, now=now).model_copy(update={"lanes": lanes}))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from coordinator.config import Settings
 from coordinator.errors import Conflict
 from coordinator.leasing.auditors import Panel, auditing_in
 from coordinator.leasing.fitting import devices_for
 from coordinator.leasing.offers import contract_of
-from coordinator.leasing.workers import Worker
-from coordinator.store.models import Job
+from coordinator.leasing.workers import Worker, worker_from
+from coordinator.store.models import Job, Node
 from jobs.constraints import Needs
 from jobs.contract import Lane
 from jobs.states import WorkKind
-from jobs.wire import ClaimRequest
+from jobs.wire import ClaimRequest, RuntimeClass
 from verification.lanes import Question, question_of
 
-__all__ = ["asked", "judgeable", "must_be_measured"]
+__all__ = ["asked", "judgeable", "lanes_of_node", "must_be_measured"]
 
 
 def must_be_measured(panel: Panel, worker: Worker, request: ClaimRequest) -> None:
@@ -25,9 +26,7 @@ def must_be_measured(panel: Panel, worker: Worker, request: ClaimRequest) -> Non
     if worker.trusted or WorkKind.TILE not in request.kinds:
         return
     for device in worker.classes:
-        kind = "infer" if device.runtime == "onnxruntime" else "render"
-        question = Question(Lane.EXACT, kind, device.runtime, path_guiding=False, pixels=0)
-        if panel.measured(question, f"{device.runtime}-{device.version}", device.numerics_class, worker.owner):
+        if panel.measured(_ordinary(device), f"{device.runtime}-{device.version}", device.numerics_class, worker.owner):
             return
     names = ", ".join(device.numerics_class for device in worker.classes)
     raise Conflict(
@@ -35,6 +34,24 @@ def must_be_measured(panel: Panel, worker: Worker, request: ClaimRequest) -> Non
         "no other owner's node of its class is online to audit it; calibrate it (`kilnet calibrate`), or wait for one",
         code="class_not_measured",
     )
+
+
+def lanes_of_node(session: Session, settings: Settings, node: Node, *, now: float) -> dict[str, Lane | None]:
+    """By numerics class, the lane in which a node's ordinary tiles would be judged now; None: nobody can judge it."""
+    panel, worker = Panel(session, settings, now), worker_from(node)
+    found: dict[str, Lane | None] = {}
+    for device in worker.classes:
+        question, runtime = _ordinary(device), f"{device.runtime}-{device.version}"
+        own = panel.trusted_for(question, runtime, device.numerics_class, [worker.owner])
+        others = panel.measured(question, runtime, device.numerics_class, worker.owner)
+        found[device.numerics_class] = own.lane if own else Lane.EXACT if others else None
+    return found
+
+
+def _ordinary(device: RuntimeClass) -> Question:
+    """What decides the lane of a job that has nothing special about it."""
+    kind = "infer" if device.runtime == "onnxruntime" else "render"
+    return Question(Lane.EXACT, kind, device.runtime, path_guiding=False, pixels=0)
 
 
 def judgeable(session: Session, panel: Panel, worker: Worker, jobs: list[str]) -> list[str]:

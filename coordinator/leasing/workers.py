@@ -31,6 +31,7 @@ __all__ = [
     "repeats_itself",
     "seen",
     "trusted_workers",
+    "worker_from",
     "worker_of",
 ]
 
@@ -121,6 +122,11 @@ def _worker(node: Node, only: Sequence[str] | None = None) -> Worker:
         # What does not hold is turned away at registration: what is kept was checked.
         proven_owner=node.owner if node.registration.get("owner_signature") else node.address,
     )
+
+
+def worker_from(node: Node) -> Worker:
+    """A registered worker with all of its classes."""
+    return _worker(node)
 
 
 def worker_of(session: Session, address: str, request: ClaimRequest) -> Worker:

@@ -6,6 +6,7 @@ import importlib.metadata
 import logging
 from pathlib import Path
 
+from jobs.constraints import device_kind
 from jobs.errors import BadInput
 from jobs.states import WorkKind
 from jobs.wire import PROTOCOL, RegisterNode, RuntimeClass
@@ -27,6 +28,21 @@ def agent_version() -> str:
         return importlib.metadata.version("kilnet")
     except importlib.metadata.PackageNotFoundError:
         return "0"
+
+
+def vram(hardware: Hardware, device: str, registered: str) -> int:
+    """Bytes of memory of the GPU that a runtime works on; 0 for a processor, or where the driver does not say.
+
+    `device` is the operator's (`OPTIX:0`), `registered` what the runtime was found to work on."""
+    kind, _, number = device.upper().partition(":")
+    index = int(number) if number.isdigit() else 0
+    if kind == "CPU" or device_kind(registered) == "CPU":
+        return 0
+    nvidia = kind in ("CUDA", "OPTIX", "TENSORRT")
+    for gpu in hardware.gpus:
+        if (gpu.vendor == "NVIDIA") == nvidia and gpu.index == (index if nvidia else index + 128):
+            return gpu.memory_bytes or 0
+    return 0
 
 
 def bench(settings: AgentSettings, launcher: Launcher, hardware: Hardware, *, again: bool = False) -> list[Measured]:
@@ -58,11 +74,15 @@ def registration(
         agent_version=f"kilnet {agent_version()}",
         name=settings.name,
         owner=settings.owner,
+        owner_signature=settings.owner_signature,
         hardware=hardware.as_json(),
         sandboxed=sandboxed,
         audits=settings.kinds is None or WorkKind.AUDIT in settings.kinds,
-        runtimes=runtimes,
-        memory_bytes=hardware.memory_bytes,
+        runtimes=tuple(
+            one.model_copy(update={"vram_bytes": vram(hardware, settings.runner.device, one.device)})
+            for one in runtimes
+        ),
+        memory_bytes=min(hardware.memory_bytes, settings.runner.memory_bytes or hardware.memory_bytes),
         ask_usd_per_kiln_hour=settings.ask_usd_per_kiln_hour,
         region=settings.region,
     )

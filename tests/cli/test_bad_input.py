@@ -97,6 +97,13 @@ def test_a_scene_that_is_none(run: Run, tmp_path: Path, name: str, data: bytes |
         ("--sample-ranges", "0", "--sample-ranges"),
         ("--gateway", "http://127.0.0.1:1", "needs a key"),
         ("--frobnicate", "1", "--frobnicate"),
+        ("--region", "e u", "--region: 'e u' is no region"),
+        ("--not-region", "-", "--not-region: '-' is no region"),
+        ("--device", "toaster", "there are CPU, GPU"),
+        ("--min-memory", "0", "--min-memory"),
+        ("--min-vram", "-1", "--min-vram"),
+        ("--min-reputation", "1.5", "--min-reputation"),
+        ("--owner", "me", "--owner 'me': is no address"),
     ],
 )
 def test_an_option_that_cannot_be(option: str, value: str, told: str) -> None:

@@ -48,6 +48,16 @@ def test_steps_come_after_what_they_need(folder: Path) -> None:
     assert label.inputs == folder / "x.npy" and label.after == ("matte",) and label.fields["deadline_s"] == 1800
 
 
+def test_bounds_are_named_as_on_the_command_line(folder: Path) -> None:
+    """One or several of them; the job spec gets its own fields."""
+    bounds = "{region: EU-de, not_region: [us, cn], device: gpu, min_memory: 8, min_vram: 4.5, min_reputation: 0.9}"
+    beauty, matte, _ = load(folder, GOOD.replace("{regions: [eu], deadline: 4h}", bounds))
+    assert isinstance(beauty, RenderStep) and isinstance(matte, InferStep)
+    assert (beauty.spec.regions, beauty.spec.not_regions, beauty.spec.devices) == (("eu-de",), ("us", "cn"), ("GPU",))
+    assert (beauty.spec.min_memory_gb, beauty.spec.min_vram_gb, beauty.spec.min_reputation) == (8, 4.5, 0.9)
+    assert matte.fields["min_vram_gb"] == 4.5
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -64,6 +74,10 @@ def test_steps_come_after_what_they_need(folder: Path) -> None:
         ("inputs: x.npy, after: [matte]", "inputs: {from: matte}", "takes pictures from matte, which renders none"),
         ("cap_usd: 12.50", "", "matte cannot be priced before beauty is rendered"),
         ("steps:", "steps: [", "not YAML"),
+        ("regions: [eu]", "regions: [e u]", r"steps\.beauty\.regions\.0: 'e u' is no region"),
+        ("regions: [eu]", "device: toaster", r"steps\.beauty\.devices\.0: Input should be 'CPU', 'GPU'"),
+        ("regions: [eu]", "min_reputation: 2", r"steps\.beauty\.min_reputation"),
+        ("regions: [eu]", "owner: me", r"steps\.beauty\.owners\.0"),
         ("deadline: 4h", "deadline: soon", r"steps\.beauty: deadline 'soon'"),
     ],
 )
