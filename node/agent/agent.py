@@ -132,7 +132,7 @@ class Agent:
             beats.add(ref)
         shared = Shared(
             key, client, outbox, beats, cache, runtimes, self.stop_event, settings.grace_seconds,
-            settings.runner.threads, active, register_again,
+            settings.runner.threads, active, register_again, settings.data / "models",
         )  # fmt: skip
         keep = _WARM_NODE if WorkKind.TILE in kinds else _WARM_TRUSTED
         pool = RunnerPool(settings.data / "scratch" / "work", settings.runner, launcher, keep=keep)

@@ -18,6 +18,7 @@ from jobs.wire import ClaimRequest, LeaseOffer, Release, RuntimeClass
 from node.agent.arrivals import Arrivals, needed
 from node.agent.beats import Beat, Beats
 from node.agent.failures import failure_of
+from node.agent.known_models import KnownModels
 from node.agent.sealing import seal_files, seal_result
 from node.agent.trusted import TrustedWork
 from node.agent.work import Work, title_of
@@ -64,10 +65,8 @@ class Shared:
     active: set[str]
     """Jobs that are being worked on: their files stay."""
     register_again: Callable[[], None]
-
-    def score(self, runtime: str) -> float:
-        """Benchmark score of a runtime on this device, 1.0 where it was not measured."""
-        return next((c.score for c in self.runtimes if c.runtime == runtime), 1.0)
+    models: Path
+    """Folder for what was measured about models."""
 
     def class_of(self, offer: LeaseOffer) -> str:
         """The numerics class in which a lease's contract is done here."""
@@ -95,7 +94,7 @@ class WorkLoop(threading.Thread):
     ) -> None:
         super().__init__(name=f"work-{kinds[0]}", daemon=True)
         self._shared, self._worker, self._kinds = shared, worker, kinds
-        self._trusted = TrustedWork(worker, shared.score)
+        self._trusted = TrustedWork(worker, shared.runtimes, shared.threads, KnownModels(shared.models))
         self._claim_seconds, self._once, self._on_end = claim_seconds, once, on_end
         self._sealer = ThreadPoolExecutor(1, thread_name_prefix=f"seal-{kinds[0]}")
         self._slots = threading.Semaphore(_SEALING)

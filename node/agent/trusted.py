@@ -5,30 +5,28 @@ Costs are handed back as seconds at benchmark score 1.0: what was measured here,
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from jobs.contract import HALF_PRECISION, InferContract, Lane, RenderContract
+from jobs.contract import Lane, RenderContract
 from jobs.spec import InferSpec, RenderSpec, explain
 from jobs.states import JobKind, WorkKind
-from node.agent.arrivals import measured_shards
+from jobs.wire import RuntimeClass
 from node.agent.failures import SUSPECT, failure_of
-from node.agent.inputs import SHARD_ITEMS
+from node.agent.known_models import KnownModels
+from node.agent.models import describe_model
 from node.agent.parts import merge_frame, write_predictions
+from node.agent.taking import copy_out, progress_of, sha256_of, take_file
 from node.agent.work import Outcome, Produced, Work, WorkFailed
 from node.agent.worker import Worker
 from node.runner_pool import WarmRunner
-from node.runner_process import RunnerFailure, open_result
+from node.runner_process import RunnerFailure
 from node.runner_programs import BLENDER, ONNX
-from node.sandbox import JOB, SCRATCH
-from verification.frames import item_picture
 
 __all__ = ["TrustedWork"]
 
@@ -36,14 +34,14 @@ log = logging.getLogger("kilnet.node")
 
 _COSTS = ("load_seconds", "sync_seconds", "per_pixel_sample_seconds", "cell_seconds", "item_seconds", "content")
 _FACTS = ("call_seconds", "frame_seconds")
-_MAX_FILE = 64 << 30
 
 
 class TrustedWork:
-    """Trusted kinds of work on top of a Worker. `score` gives the benchmark score of a runtime on this device."""
+    """Trusted kinds of work on top of a Worker. `runtimes` are those of this device, `threads` what its runners
+    compute with."""
 
-    def __init__(self, worker: Worker, score: Callable[[str], float]) -> None:
-        self._worker, self._score = worker, score
+    def __init__(self, worker: Worker, runtimes: Sequence[RuntimeClass], threads: int, known: KnownModels) -> None:
+        self._worker, self._runtimes, self._threads, self._known = worker, runtimes, threads, known
 
     def do(self, work: Work, out: Path) -> Outcome:
         """The lease's outcome; files that are delivered are put into the folder `out`.
@@ -67,7 +65,7 @@ class TrustedWork:
         spec = _spec(RenderSpec, work)
         runner = self._worker.runner(BLENDER, work)
         payload: dict[str, Any] = {"blend": work.main, "overrides": spec.overrides()}
-        description = runner.request("describe", payload, cancel=work.cancel, on_progress=_to(work, 0, 0.3))
+        description = runner.request("describe", payload, cancel=work.cancel, on_progress=progress_of(work, 0, 0.3))
         files: tuple[Produced, ...] = ()
         result: dict[str, Any] = {}
         if description.get("needs_bake"):
@@ -90,20 +88,20 @@ class TrustedWork:
             "bake",
             {**payload, "frame_end": max(frames), "out": "baked.blend"},
             cancel=work.cancel,
-            on_progress=_to(work, 0.3, 0.9),
+            on_progress=progress_of(work, 0.3, 0.9),
         )
         target = out / "baked.blend"
-        _take_file(runner, answer.get("file", "baked.blend"), target)
+        take_file(runner, answer.get("file", "baked.blend"), target)
         # The baked file stands where the artist's file stood: what it refers to is found from there.
         main = work.folder / work.offer.main
         main.unlink()
         shutil.copyfile(target, main)
-        again = runner.request("describe", payload, cancel=work.cancel, on_progress=_to(work, 0.9, 1.0))
+        again = runner.request("describe", payload, cancel=work.cancel, on_progress=progress_of(work, 0.9, 1.0))
         if again.get("needs_bake"):
             raise WorkFailed("simulations are still not baked after baking", code="bake_failed", scene_fault=True)
         sources = {key: value for key, value in answer.items() if key != "file"}
         return Produced(work.offer.main, target), {
-            "replaces": {work.offer.main: _sha256(target)},
+            "replaces": {work.offer.main: sha256_of(target)},
             "bake": sources,
             "description": again,
         }
@@ -111,41 +109,14 @@ class TrustedWork:
     def _describe_model(self, work: Work, out: Path) -> Outcome:
         spec = _spec(InferSpec, work)
         runner = self._worker.runner(ONNX, work)
-        shards = measured_shards(work.offer.assets, spec.shard_items)
-        inputs = [
-            {"path": f"{JOB}/{shards[number].path}", "first": number * spec.shard_items} for number in sorted(shards)
-        ]
-        asked = {"tap": spec.tap, "outputs": list(spec.outputs)}
-        described = runner.request(
-            "describe",
-            {
-                "model": work.main,
-                "inputs": inputs,
-                "out": f"{SCRATCH}/instrumented.onnx",
-                **{name: value for name, value in asked.items() if value},
-            },
-            cancel=work.cancel,
-            on_progress=_to(work, 0, 1),
+        described, contract, target = describe_model(
+            work, spec, runner, self._known, numerics_class=self._class_of(ONNX), threads=self._threads, out=out
         )
-        if described.get("items") not in (None, spec.items):
-            raise WorkFailed(
-                f"the inputs hold {described['items']} items, the job says {spec.items}", code="inputs_mismatch",
-                scene_fault=True,
-            )  # fmt: skip
-        try:
-            contract = InferContract.model_validate(described["contract"])
-        except (KeyError, ValidationError) as error:
-            raise WorkFailed(f"the runner's contract: {error}", code="runner_protocol") from error
-        contract = _by_precision(contract, half=described.get("half_precision") is True)
-        contract = contract.model_copy(update={"extra": {**contract.extra, SHARD_ITEMS: spec.shard_items}})
-        target = out / "instrumented.onnx"
-        _take_file(runner, described.pop("path", None), target)
-        described.pop("contract")
         result = {
             "description": described,
             "contract": contract.model_dump(mode="json"),
             "cost": self._cost(described, ONNX),
-            "replaces": {work.offer.main: _sha256(target)},
+            "replaces": {work.offer.main: sha256_of(target)},
         }
         return Outcome(result, (Produced(work.offer.main, target),))
 
@@ -160,11 +131,11 @@ class TrustedWork:
             {"blend": work.main, "contract": contract.model_dump(mode="json"), **payload, "out": "reference.raw",
              "png": "reference.png"},
             cancel=work.cancel,
-            on_progress=_to(work, 0, 1),
+            on_progress=progress_of(work, 0, 1),
         )  # fmt: skip
         files = []
         for name in ("reference.raw", "reference.png"):
-            _take_file(runner, name, out / name, keep_others=True)
+            take_file(runner, name, out / name, keep_others=True)
             files.append(Produced(name, out / name))
         runner.clear()
         measured = answer.get("cost")
@@ -176,7 +147,7 @@ class TrustedWork:
 
     def _assemble_frame(self, work: Work, out: Path) -> Outcome:
         contract, frame = work.render_contract(), int(work.offer.params["frame"])
-        planes = merge_frame(work, contract, frame, out, _to(work, 0, 0.3))
+        planes = merge_frame(work, contract, frame, out, progress_of(work, 0, 0.3))
         runner = self._worker.runner(BLENDER, work)
         runner.clear()
         merged = runner.give("merged.raw", planes)
@@ -193,13 +164,13 @@ class TrustedWork:
                 "output": output if isinstance(output, dict) else {"format": output} if output else {},
             },
             cancel=work.cancel,
-            on_progress=_to(work, 0.3, 1),
+            on_progress=progress_of(work, 0.3, 1),
         )
         kinds, files = {}, []
         for number, item in enumerate(answer.get("files") or ()):
             path, kind = str(item["path"]), str(item["kind"])
             target = out / f"file-{number}"
-            _copy_out(runner.scratch / "delivered", path, target)
+            copy_out(runner.scratch / "delivered", path, target)
             kinds[path] = _KINDS.get(kind, kind)
             files.append(Produced(path, target))
         runner.clear()
@@ -209,7 +180,7 @@ class TrustedWork:
 
     def _assemble_batch(self, work: Work, out: Path) -> Outcome:
         target = out / "predictions.npz"
-        items = write_predictions(work, work.infer_contract(), target, out, _to(work, 0, 1))
+        items = write_predictions(work, work.infer_contract(), target, out, progress_of(work, 0, 1))
         return Outcome({"kinds": {target.name: "predictions"}, "items": items}, (Produced(target.name, target),))
 
     def _reproduce(self, work: Work) -> Outcome:
@@ -222,6 +193,13 @@ class TrustedWork:
             self._worker.pool.discard(work.offer.job)
             return Outcome({"reproduced": True, "message": report.message, "code": report.code})
         return Outcome({"reproduced": False, "message": "it works here"})
+
+    def _score(self, runtime: str) -> float:
+        """Benchmark score of a runtime on this device, 1.0 where it was not measured."""
+        return next((found.score for found in self._runtimes if found.runtime == runtime), 1.0)
+
+    def _class_of(self, runtime: str) -> str:
+        return next((found.numerics_class for found in self._runtimes if found.runtime == runtime), "")
 
     def _cost(self, measured: dict[str, Any], runtime: str) -> dict[str, float]:
         """Measured seconds at score 1.0."""
@@ -257,52 +235,3 @@ def _render_contract(description: dict[str, Any]) -> RenderContract:
         return RenderContract.model_validate(fields)
     except ValidationError as error:
         raise WorkFailed(f"the runner's contract: {explain(error)}", code="runner_protocol") from error
-
-
-def _by_precision(contract: InferContract, *, half: bool) -> InferContract:
-    """Models in half precision differ between classes by as much as cheats do: there their pictures are compared by
-    look, and whatever else they make by nobody but auditors of the same class."""
-    if not half:
-        return contract
-    lane = Lane.PERCEPTUAL if item_picture(contract) is not None else contract.lane
-    return contract.model_copy(update={"lane": lane, "extra": {**contract.extra, HALF_PRECISION: True}})
-
-
-def _take_file(runner: WarmRunner, name: object, target: Path, *, keep_others: bool = False) -> None:
-    """Copy a result out of the scratch folder, never through a link, and empty the folder."""
-    with open_result(runner.scratch, name, max_size=_MAX_FILE) as (file, _), target.open("wb") as out:
-        shutil.copyfileobj(file, out, 1 << 20)
-    if not keep_others:
-        runner.clear()
-
-
-def _copy_out(root: Path, path: str, target: Path) -> None:
-    """A file below `root` in the scratch folder, every folder on the way opened without following links."""
-    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    *folders, name = path.split("/")
-    try:
-        for folder in folders:
-            if folder in ("", ".", ".."):
-                raise WorkFailed(f"the runner delivered {path[:80]!r}", code="runner_protocol")
-            inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
-            os.close(descriptor)
-            descriptor = inner
-        source = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=descriptor)
-        with os.fdopen(source, "rb") as file, target.open("wb") as out:
-            if not Path(f"/proc/self/fd/{file.fileno()}").is_file():
-                raise WorkFailed(f"the runner delivered {path[:80]!r}, which is no file", code="runner_protocol")
-            shutil.copyfileobj(file, out, 1 << 20)
-    except OSError as error:
-        raise WorkFailed(f"the runner's file {path[:80]!r}: {error.strerror}", code="runner_protocol") from error
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _to(work: Work, begin: float, end: float) -> Callable[[float], None]:
-    """Progress of a step as progress of the lease."""
-    return lambda done: work.on_progress(begin + (end - begin) * done, str(work.offer.kind))

@@ -101,6 +101,24 @@ def test_the_description_is_a_contract_of_the_canonical_profile(sample: tuple[Be
     assert bench.runner.ready["cpu"] in {"avx512", "avx2", "sse", "neon", "unknown"}
 
 
+def test_what_is_known_of_a_model_is_not_measured_again(sample: tuple[Bench, dict[str, Any]]) -> None:
+    """The same contract and costs as were handed in, which no second measurement would give; where what is known is of
+    other inputs, or its tap does not do, everything is measured anew."""
+    bench, described = sample
+    known = {**described["known"], "batch_seconds": {"2": 2.0, "4": 3.0, "8": 8.0}}
+
+    def again(known: dict[str, Any]) -> dict[str, Any]:
+        return bench.ask("describe", model="/job/model.onnx", inputs=SHARDS, fingerprint_seed=7, known=known)
+
+    quick = again(known)
+    assert quick["cell_seconds"] == 3.0 and quick["known"] == known
+    same = ("tap", "outputs", "inputs", "extra", "item_bytes")
+    assert [quick["contract"][name] for name in same] == [described["contract"][name] for name in same]
+    for other in ({**known, "inputs": []}, {**known, "tap": "no such value"}, {**known, "batch_seconds": {"2": 1.0}}):
+        anew = again(other)
+        assert anew["known"]["tap"] == described["contract"]["tap"] and 0 < anew["cell_seconds"] < 2.0
+
+
 def test_shards_may_be_compressed_and_may_come_late(sample: tuple[Bench, dict[str, Any]]) -> None:
     """The runner begins with what is there and waits for the rest."""
     bench, described = sample
