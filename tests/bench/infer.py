@@ -88,7 +88,7 @@ def _packaged(distribution: str, name: str) -> Path | None:
 
 
 def measure_infer(load: Load, folder: Path, *, seconds: float) -> dict[str, Any]:
-    """Bare loop, kilnet, bare loop, kilnet again, bare loop, over as many items as the bare loop does in about `seconds`.
+    """Bare loop, kilnet, bare loop, kilnet, bare loop, over as many items as the bare loop does in about `seconds`.
 
     `throughput_ratio` counts from submission to delivery: upload, admission, proof, assembly, settlement and download;
     `again_ratio` is that of the second batch of the same model, whose measurements are known; `work_ratio` sets the
