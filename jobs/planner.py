@@ -13,10 +13,14 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.contract import CELL_SIDE, InferContract, RenderContract
+from jobs.errors import BadInput
 from jobs.geometry import Rect
 from jobs.tiles import InferTile, RenderTile
 
-__all__ = ["WHOLE_RUN", "InferCost", "PlanPolicy", "RenderCost", "plan_infer", "plan_render", "tile_seconds"]
+__all__ = [
+    "WHOLE_RUN", "InferCost", "PlanPolicy", "RenderCost", "in_preview", "plan_infer", "plan_render", "preview_frames",
+    "tile_seconds",
+]  # fmt: skip
 
 WHOLE_RUN = 10
 """Frames in a tile, at most, where only whole frames replay: one of them is redone, a tenth of the work."""
@@ -116,6 +120,7 @@ def plan_render(
     *,
     tiles: int | None = None,
     sample_ranges: int | None = None,
+    preview_every: int | None = None,
 ) -> list[RenderTile]:
     """Tiles that cover each pixel, sample and frame exactly once, in the order in which they should be leased.
 
@@ -123,7 +128,18 @@ def plan_render(
     with `sample_ranges`, in sample ranges. `tiles` replaces the number of rectangles that the cost would suggest.
     Frames that are shorter than a tile should be are leased in runs. What does not replay in cells is never cut:
     EEVEE, Workbench, path guiding and Freestyle render another picture in pieces. It is leased in runs of frames.
+
+    With `preview_every` N the preview's tiles (in_preview) come first: every Nth frame, or of a still 1/N of the
+    samples. Raises BadInput `no_preview` for a still of which samples cannot be rendered apart.
     """
+    if preview_every is not None and len(frames) > 1:
+        first = preview_frames(frames, preview_every)
+        rest = sorted(set(frames) - set(first))
+        halves = [half for half in (first, rest) if half]
+        plans = [plan_render(contract, half, cost, policy, tiles=tiles, sample_ranges=sample_ranges) for half in halves]
+        return [tile for plan in plans for tile in plan]
+    if preview_every is not None:
+        _check_still(contract)
     window = contract.rect
     frame_seconds = cost.frame_seconds(window.area, contract.samples)
     total, preparing = frame_seconds * len(frames), cost.sync_seconds * len(frames)
@@ -145,6 +161,8 @@ def plan_render(
     if contract.sample_split and not contract.adaptive:
         wanted = sample_ranges if sample_ranges is not None else min(8, round(parts / (columns * rows)))
         ranges = _ranges(contract.samples, wanted)
+    if preview_every is not None:
+        ranges = _preview_range(contract, preview_every, ranges)
     if columns * rows == 1 and len(ranges) == 1 and len(frames) > 1:
         return _runs(window, full, frames, min(int(target / frame_seconds), policy.max_tile_bytes // frame_bytes))
     rects = list(window.split(columns, rows))
@@ -154,6 +172,35 @@ def plan_render(
         for samples in ranges
         for rect in rects
     ]
+
+
+def preview_frames(frames: Sequence[int], every: int) -> list[int]:
+    """The frames of an animation's preview: the first and every Nth after it, in the order of `frames`."""
+    return list(frames[::every])
+
+
+def in_preview(tile: RenderTile, frames: Sequence[int], every: int) -> bool:
+    """Whether a tile of a plan that was made with `preview_every` belongs to the preview."""
+    if len(frames) > 1:
+        return set(tile.frames) <= set(preview_frames(frames, every))
+    return tile.samples[0] == 0
+
+
+def _check_still(contract: RenderContract) -> None:
+    if contract.in_cells and contract.sample_split and not contract.adaptive and contract.samples > 1:
+        return
+    raise BadInput(
+        "preview: of this still a few samples cannot be rendered apart (adaptive sampling, volumes, one sample, or "
+        "another engine than Cycles); switch adaptive sampling off, or order it without a preview",
+        code="no_preview",
+    )
+
+
+def _preview_range(contract: RenderContract, every: int, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges with the first 1/N of the samples as one of their own."""
+    edge = max(1, round(contract.samples / every))
+    kept = sorted({s1 for _, s1 in ranges if s1 > edge})
+    return list(itertools.pairwise([0, edge, *kept]))
 
 
 def plan_infer(contract: InferContract, items: int, cost: InferCost, policy: PlanPolicy) -> list[InferTile]:

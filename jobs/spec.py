@@ -83,6 +83,8 @@ class RenderSpec(_Spec):
     """Cut each frame into about so many rectangles; None: by its cost."""
     sample_ranges: int | None = Field(default=None, ge=1, le=64)
     """Sample ranges per tile, rendered apart and merged; None: only where space cannot be split enough."""
+    preview_every: int | None = Field(default=None, ge=2, le=MAX_FRAMES)
+    """Render every Nth frame first (of a still 1/N of the samples), then wait for the client to go on or reject it."""
     output_format: Literal["PNG", "JPEG", "OPEN_EXR", "OPEN_EXR_MULTILAYER", "TIFF", "WEBP"] | None = None
 
     @field_validator("frames")

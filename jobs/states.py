@@ -26,6 +26,8 @@ class JobState(StrEnum):
     """The order is signed; the escrow transaction is on its way."""
     RUNNING = "running"
     """Escrowed; tiles are rendered, audited and put together."""
+    REVIEW = "review"
+    """The preview is rendered, and nothing else is leased until the client says go on, or rejects it."""
     PAUSED = "paused"
     """As running, but nothing new is leased."""
     SETTLING = "settling"
@@ -59,6 +61,8 @@ class WorkKind(StrEnum):
 
 
 class WorkState(StrEnum):
+    HELD = "held"
+    """Tiles: not before the client has approved the preview."""
     PENDING = "pending"
     """May be leased."""
     LEASED = "leased"

@@ -239,6 +239,10 @@ class Quote(_Wire):
     warnings: tuple[str, ...] = ()
     auction: AuctionView | None = None
     """How the price came about."""
+    preview_tiles: int = 0
+    """Tiles of the preview, after which the job waits for the client's word; 0: there is none."""
+    preview_usd: str | None = None
+    """What a rejected preview costs at most."""
     expires_at: float
 
 

@@ -3,6 +3,6 @@
 from coordinator.admission.admitting import admit
 from coordinator.admission.creating import create_job
 from coordinator.admission.ordering import accept
-from coordinator.admission.steering import cancel, deadlines, pause, resume
+from coordinator.admission.steering import approve, cancel, deadlines, pause, reject, resume
 
-__all__ = ["accept", "admit", "cancel", "create_job", "deadlines", "pause", "resume"]
+__all__ = ["accept", "admit", "approve", "cancel", "create_job", "deadlines", "pause", "reject", "resume"]

@@ -20,7 +20,7 @@ __all__ = ["accept", "own_job"]
 
 _SHORTEST = 5.0
 _LONGEST = 90 * 24 * 3600 + 3600
-_ORDERED = (JobState.OPENING, JobState.RUNNING, JobState.PAUSED, JobState.SETTLING, JobState.DONE)
+_ORDERED = (JobState.OPENING, JobState.RUNNING, JobState.REVIEW, JobState.PAUSED, JobState.SETTLING, JobState.DONE)
 
 
 def own_job(session: Session, owner: str, job_id: str) -> Job:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 from coordinator.admission.proving import proven
 from coordinator.config import Settings
 from coordinator.planning.tiles import lay_out
 from jobs.contract import InferContract, Lane, RenderContract
 from jobs.errors import BadInput
-from jobs.planner import InferCost, PlanPolicy, RenderCost, tile_seconds
+from jobs.planner import InferCost, PlanPolicy, RenderCost, in_preview, tile_seconds
 from jobs.pricing import clearing_price, kiln_hours, price_usd, to_units
 from jobs.spec import InferSpec, RenderSpec
 from jobs.tiles import InferTile, RenderTile
@@ -98,8 +99,25 @@ def make_quote(
         lane=lane,
         proven=proven(contract, lane, min(policy.probes, max(tile.cell_count() for tile in tiles))),
         warnings=(*warnings, *_more_warnings(contract, tiles, share)),
+        **_preview(spec, frames, tiles, [tile_seconds(tile, contract, cost) for tile in tiles], price),
         expires_at=now + settings.quote_seconds,
     )
+
+
+def _preview(
+    spec: RenderSpec | InferSpec,
+    frames: Sequence[int],
+    tiles: Sequence[RenderTile | InferTile],
+    seconds: Sequence[float],
+    price: Decimal,
+) -> dict[str, Any]:
+    """The fields of a quote that tell of the preview."""
+    if not isinstance(spec, RenderSpec) or spec.preview_every is None:
+        return {}
+    every = spec.preview_every
+    first = [isinstance(tile, RenderTile) and in_preview(tile, frames, every) for tile in tiles]
+    share = sum(own for own, chosen in zip(seconds, first, strict=True) if chosen) / sum(seconds)
+    return {"preview_tiles": sum(first), "preview_usd": f"{price_usd(float(price), share):f}"}
 
 
 def _audit_share(

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from eth_utils.address import to_checksum_address
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from coordinator.admission.ordering import own_job
 from coordinator.config import Settings
 from coordinator.errors import Conflict
+from coordinator.events import wake_after_commit
 from coordinator.leasing.auditors import Panel
 from coordinator.leasing.waiting import waiting_for
-from coordinator.states import change_job, end_job, lock_job
+from coordinator.states import JOB_OPEN, change_job, end_job, lock_job
 from coordinator.store.database import Database, Stale
-from coordinator.store.models import Job
+from coordinator.store.models import Job, Work
 from coordinator.tasks import hint_after_commit
-from jobs.states import JOB_FINAL, JobState
+from jobs.states import JOB_FINAL, JobState, WorkState
 
-__all__ = ["cancel", "deadlines", "pause", "resume"]
+__all__ = ["approve", "cancel", "deadlines", "pause", "reject", "resume"]
 
-_RUNNING = (str(JobState.RUNNING), str(JobState.PAUSED))
+_RUNNING = tuple(sorted(JOB_OPEN))
 
 
 def _steer(db: Database, owner: str, job_id: str, action: Callable[[Session, Job], None]) -> None:
@@ -69,6 +70,48 @@ def resume(db: Database, settings: Settings, *, owner: str, job_id: str) -> None
     _steer(db, owner, job_id, write)
 
 
+def approve(db: Database, settings: Settings, *, owner: str, job_id: str) -> None:
+    """Go on after the preview (or without waiting for it): what was held back is leased. Nothing happens where nothing
+    is held back. Raises NotFound, Conflict."""
+    del settings
+
+    def write(session: Session, job: Job) -> None:
+        if job.state not in JOB_OPEN:
+            raise Conflict(f"the job is {job.state}: only a running job's preview can be approved", code="not_running")
+        session.execute(
+            update(Work)
+            .where(Work.job_id == job.id, Work.state == str(WorkState.HELD))
+            .values(state=str(WorkState.PENDING), version=Work.version + 1)
+            .execution_options(synchronize_session=False)
+        )
+        session.expire_all()
+        if job.state == JobState.REVIEW:
+            change_job(session, job, JobState.RUNNING)
+        wake_after_commit(session)
+
+    _steer(db, owner, job_id, write)
+
+
+def reject(db: Database, settings: Settings, *, owner: str, job_id: str) -> None:
+    """End a job because of its preview: what was rendered of it is paid, the rest refunded. Nothing happens to a job
+    that was rejected before. Raises NotFound, Conflict where there is no preview to reject."""
+    del settings
+
+    def write(session: Session, job: Job) -> None:
+        if job.error_code == "preview_rejected":
+            return
+        held = select(Work.id).where(Work.job_id == job.id, Work.state == str(WorkState.HELD)).limit(1)
+        if job.state not in JOB_OPEN or session.scalar(held) is None:
+            raise Conflict(
+                f"the job is {job.state} and has no preview to reject; `kilnet cancel` ends it", code="no_preview"
+            )
+        error = "the preview was rejected; what was rendered of it is paid, the rest refunded"
+        if end_job(session, job, JobState.CANCELLED, db.now(), error_code="preview_rejected", error=error):
+            hint_after_commit(session, "settle", job.id)
+
+    _steer(db, owner, job_id, write)
+
+
 def deadlines(db: Database, settings: Settings) -> int:
     """End what is over time: running jobs at their deadline (refunded for what is not done), quotes that lapsed,
     admissions that nobody came to. How many there were."""
@@ -109,6 +152,11 @@ def _over_time(session: Session, settings: Settings, job_id: str, now: float) ->
         code = "deadline" if waits is None else "no_nodes"
         why = "" if waits is None else f", waiting for {waits.partition(';')[0]}"
         error = f"the deadline passed before all was done{why}; what did not pass is refunded"
+        if job.state == JobState.REVIEW:
+            code, error = (
+                "no_word",
+                "the deadline passed without a word on the preview; what was not rendered is refunded",
+            )
     else:
         return False
     if end_job(session, job, JobState.FAILED, now, error_code=code, error=error):

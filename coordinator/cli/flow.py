@@ -3,6 +3,7 @@ steps before it, so that nothing is left behind."""
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import signal
 import sys
@@ -15,16 +16,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.cli.endings import Interrupted
+from jobs.client.transfers import Delivered
 from jobs.errors import BadInput, JobFailed, KilnetError, Refused, Unavailable
 from jobs.states import JOB_FINAL, JobState
+from jobs.tiles import RenderTile
 from jobs.wire import JobView
 
 if TYPE_CHECKING:
     from coordinator.cli.display import Display
     from coordinator.cli.intake import Submission
-    from jobs.client import Client, Delivered
+    from jobs.client import Client
 
-__all__ = ["accept", "check_ended", "deliver", "follow", "quoted"]
+__all__ = ["NOT_DELIVERED", "accept", "check_ended", "deliver", "deliver_preview", "follow", "quoted"]
 
 _RETRY_SECONDS = 1.0
 _PACES = (0.3, 2.0)
@@ -32,7 +35,8 @@ _PACES = (0.3, 2.0)
 own state is shown at once."""
 _GRACE_SECONDS = 60.0
 """The gateway itself ends an admission at the deadline, and says why: that answer is waited for."""
-_NOT_DELIVERED = ("preview", "reference")
+NOT_DELIVERED = ("preview", "reference")
+"""Kinds of output that are looks at the job and no part of what was ordered."""
 
 
 @contextmanager
@@ -84,9 +88,9 @@ def accept(client: Client, job: JobView, *, deadline_s: int, ask: Callable[[JobV
     return client.accept(job, deadline_s=deadline_s)
 
 
-def follow(client: Client, job_id: str, display: Display) -> JobView:
-    """Show the job until it has ended; the job then. On Ctrl-C asks (on a terminal) whether to cancel it, and raises
-    Interrupted with how to come back to it."""
+def follow(client: Client, job_id: str, display: Display, *, until_review: bool = False) -> JobView:
+    """Show the job until it has ended or, with `until_review`, until its preview waits for a word; the job then. On
+    Ctrl-C asks (on a terminal) whether to cancel it, and raises Interrupted with how to come back to it."""
     news: queue.SimpleQueue[str] = queue.SimpleQueue()
     ended = threading.Event()
     listener = threading.Thread(target=_listen, args=(client, job_id, news, ended), daemon=True, name="events")
@@ -96,7 +100,7 @@ def follow(client: Client, job_id: str, display: Display) -> JobView:
         while True:
             job = client.job(job_id)
             display.job(job)
-            if job.state in JOB_FINAL:
+            if job.state in JOB_FINAL or (until_review and job.state is JobState.REVIEW):
                 return job
             now = time.monotonic()
             _await_change(news, until=now + min(max(_PACES[0], (now - started) / 20), _PACES[1]))
@@ -152,9 +156,28 @@ def deliver(client: Client, job: JobView, out: Path, display: Display) -> list[D
     return client.download_outputs(
         job.id,
         out,
-        only=lambda output: output.kind not in _NOT_DELIVERED,
+        only=lambda output: output.kind not in NOT_DELIVERED,
         progress=lambda done, all: display.transfer("download", done, all),
     )
+
+
+def deliver_preview(client: Client, job: JobView, out: Path, display: Display) -> list[Delivered]:
+    """What there is of a job that waits for a word on its preview: an animation's first frames, or of a still the
+    picture of its first samples, `preview_0001.png`."""
+    frames = deliver(client, job, out, display)
+    if frames:
+        return frames
+    tile = client.tiles(job.id)[0].tile
+    assert isinstance(tile, RenderTile)
+    frame = tile.frames[0]
+    picture = client.frame_picture(job.id, frame)
+    while picture is not None and picture.more:
+        picture = client.frame_picture(job.id, frame)
+    assert picture is not None
+    path = out / f"preview_{frame:04d}.png"
+    out.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture.png)
+    return [Delivered(path=path, sha256=hashlib.sha256(picture.png).hexdigest(), kind="preview", frame=frame)]
 
 
 def check_ended(job: JobView) -> None:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from coordinator.cli.display import Display
     from jobs.manifest import Manifest
 
-__all__ = ["Common", "Submission", "batch_submission", "infer_submission", "render_spec", "render_submission"]
+__all__ = [
+    "USUAL_PREVIEW", "Common", "Submission", "batch_submission", "infer_submission", "render_spec", "render_submission",
+]  # fmt: skip
+
+USUAL_PREVIEW = 16
+"""Where only --preview is said: every 16th frame first, or 1/16 of a still's samples."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`kilnet jobs`, `job`, `cancel`, `pause`, `resume`, `watch`."""
+"""`kilnet jobs`, `job`, `cancel`, `pause`, `resume`, `approve`, `reject`, `watch`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def register(app: typer.Typer) -> None:
     app.command("cancel")(_cancel)
     app.command("pause")(_pause)
     app.command("resume")(_resume)
+    app.command("approve")(_approve)
+    app.command("reject")(_reject)
     app.command("watch")(_watch)
 
 
@@ -76,6 +78,16 @@ def _pause(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = F
 def _resume(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:
     """Go on with a paused job."""
     _act("resume", job, gateway, key, as_json=as_json)
+
+
+def _approve(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:
+    """Go on after the preview: the rest of the job is rendered."""
+    _act("approve", job, gateway, key, as_json=as_json)
+
+
+def _reject(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:
+    """End a job because of its preview: what was rendered of it is paid, the rest refunded."""
+    _act("reject", job, gateway, key, as_json=as_json)
 
 
 def _act(verb: str, job: str, gateway: str | None, key: str | None, *, as_json: bool) -> None:

@@ -8,8 +8,9 @@ from typing import NoReturn
 
 import typer
 
-from coordinator.cli import economics, jobs_commands, keys_commands, ledger, pipeline, plugins, submit_commands
+from coordinator.cli import addon, economics, jobs_commands, keys_commands, ledger, pipeline, plugins, submit_commands
 from coordinator.cli.audit import command as audit_command
+from coordinator.cli.bridge import command as bridge_command
 from coordinator.cli.dispute import command as dispute_command
 from coordinator.cli.endings import Ending, ending_of
 from coordinator.stack import cli as stack_cli
@@ -44,6 +45,8 @@ dispute_command.register(app)
 economics.register(app)
 ledger.register(app)
 pipeline.register(app)
+addon.register(app)
+bridge_command.register(app)
 plugins.register(app)
 
 

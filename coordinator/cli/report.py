@@ -86,6 +86,8 @@ def quote_table(job: JobView) -> Table:
         table.add_row("auction", line)
     table.add_row("tiles", f"{quote.tiles}, {quote.cells} cells, {quote.probes_per_tile} redone in each tile")
     table.add_row("proof", f"{quote.lane}: {quote.proven}; about {quote.audit_share:.1%} of the work")
+    if quote.preview_tiles:
+        table.add_row("preview", f"{quote.preview_tiles} tiles first, {quote.preview_usd} USD if you then say no")
     for warning in quote.warnings:
         table.add_row("note", warning)
     return table

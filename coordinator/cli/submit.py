@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING
 
 from coordinator.cli.answer import answer
 from coordinator.cli.connection import Access, connect
-from coordinator.cli.flow import accept, check_ended, deliver, follow, quoted
+from coordinator.cli.endings import Interrupted
+from coordinator.cli.flow import accept, check_ended, deliver, deliver_preview, follow, quoted
 from coordinator.cli.report import job_report, job_table, quote_report, quote_table
 from jobs.errors import BadInput
-from jobs.wire import JobView
+from jobs.states import JobState
+from jobs.wire import Info, JobView
 
 if TYPE_CHECKING:
     from coordinator.cli.display import Display
     from coordinator.cli.intake import Submission
+    from jobs.client.transfers import Delivered
 
 __all__ = ["Terms", "quote_only", "submit"]
+
+_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,18 @@ def submit(submission: AbstractContextManager[Submission], access: Access, terms
             if not terms.as_json:
                 display.show(quote_table(job))
             job = accept(client, job, deadline_s=ready.spec.deadline_s, ask=_ask if asks else None)
-        job = follow(client, job.id, display)
+        job = follow(client, job.id, display, until_review=True)
+        if job.state is JobState.REVIEW:
+            previewed = deliver_preview(client, job, terms.out, display)
+            display.close()
+            if not asks:
+                _left_for_review(job, info, previewed, as_json=terms.as_json)
+                return
+            if not _go_on(job, previewed):
+                client.reject(job.id)
+            else:
+                client.approve(job.id)
+            job = follow(client, job.id, display)
         delivered = deliver(client, job, terms.out, display)
         if ready.names is not None and delivered:
             names = json.dumps({"names": ready.names}, ensure_ascii=False)
@@ -92,6 +108,32 @@ def _ask(job: JobView) -> bool:
     print(f"Accept, for at most {job.quote.cap_usd} USD? [Y/n] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     return answer != "" and answer.strip().lower() in ("", "y", "yes")
+
+
+def _left_for_review(job: JobView, info: Info, previewed: Sequence[Delivered], *, as_json: bool) -> None:
+    """Nobody is there to be asked: say how to go on. The job waits until its deadline."""
+    from rich.console import Console
+
+    if as_json:
+        answer(job_report(job, info, delivered=previewed))
+    else:
+        Console().print(job_table(job, info, [str(one.path) for one in previewed]))
+        print(f"`kilnet approve {job.id}` goes on with it, `kilnet reject {job.id}` ends it", file=sys.stderr)
+
+
+def _go_on(job: JobView, previewed: Sequence[Delivered]) -> bool:
+    shown = ", ".join(str(one.path) for one in previewed[:_NAMED])
+    print(
+        f"The preview is in {shown}. Go on with the job? A no pays what was rendered. [y/n] ", end="", file=sys.stderr
+    )
+    while True:
+        sys.stderr.flush()
+        said = sys.stdin.readline()
+        if not said:
+            raise Interrupted(f"job {job.id} waits; `kilnet approve {job.id}` or `kilnet reject {job.id}`")
+        if said.strip().lower() in ("y", "yes", "n", "no"):
+            return said.strip().lower().startswith("y")
+        print("y goes on, n ends it: ", end="", file=sys.stderr)
 
 
 def _check_out(out: Path) -> None:

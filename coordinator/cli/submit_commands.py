@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from coordinator.cli.intake import USUAL_PREVIEW
 from coordinator.cli.options import (
     Deadline,
     Devices,
@@ -45,6 +46,13 @@ Denoise = Annotated[bool | None, typer.Option("--denoise/--no-denoise", help="[d
 Tiles = Annotated[int | None, typer.Option(help="Cut each frame into about so many rectangles.")]
 SampleRanges = Annotated[int | None, typer.Option(help="Render so many ranges of samples apart and merge them.")]
 Format = Annotated[str | None, typer.Option("--format", help="PNG, JPEG, OPEN_EXR, OPEN_EXR_MULTILAYER, TIFF or WEBP.")]
+Preview = Annotated[
+    bool,
+    typer.Option("--preview", help="Every 16th frame (of a still 1/16 of the samples) first; then wait for your word."),
+]
+PreviewEvery = Annotated[
+    int | None, typer.Option("--preview-every", metavar="N", min=2, help="As --preview, with every Nth frame or 1/N.")
+]
 Tap = Annotated[str | None, typer.Option(help="Activation to fingerprint. [default: chosen at admission]")]
 OnlyOutput = Annotated[
     list[str] | None,
@@ -79,6 +87,8 @@ def _render(
     tiles: Tiles = None,
     sample_ranges: SampleRanges = None,
     output_format: Format = None,
+    preview: Preview = False,
+    preview_every: PreviewEvery = None,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
     region: Regions = None,
@@ -106,7 +116,7 @@ def _render(
     options = {
         "frames": frames, "samples": samples, "resolution": resolution, "engine": engine, "camera": camera,
         "scene": scene, "seed": seed, "denoise": denoise, "tiles": tiles, "sample_ranges": sample_ranges,
-        "output_format": output_format,
+        "output_format": output_format, "preview_every": preview_every or (USUAL_PREVIEW if preview else None),
     }  # fmt: skip
     constraints = parse_constraints(
         regions=region, not_regions=not_region, devices=device, min_memory=min_memory, min_vram=min_vram,
@@ -179,6 +189,8 @@ def _quote(
     tiles: Tiles = None,
     sample_ranges: SampleRanges = None,
     output_format: Format = None,
+    preview: Preview = False,
+    preview_every: PreviewEvery = None,
     tap: Tap = None,
     only_output: OnlyOutput = None,
     resize: Resize = False,
@@ -215,7 +227,7 @@ def _quote(
     options: dict[str, Any] = {
         "frames": frames, "samples": samples, "resolution": resolution, "engine": engine, "camera": camera,
         "scene": scene, "seed": seed, "denoise": denoise, "tiles": tiles, "sample_ranges": sample_ranges,
-        "output_format": output_format,
+        "output_format": output_format, "preview_every": preview_every or (USUAL_PREVIEW if preview else None),
     }  # fmt: skip
     submission: AbstractContextManager[Submission]
     if file.suffix.lower() == ".onnx":

@@ -100,6 +100,16 @@ def resume(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     return _ordered(gateway, caller, job_id, admission.resume)
 
 
+@router.post("/{job_id}/approve")
+def approve(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    return _ordered(gateway, caller, job_id, admission.approve)
+
+
+@router.post("/{job_id}/reject")
+def reject(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
+    return _ordered(gateway, caller, job_id, admission.reject)
+
+
 @router.get("/{job_id}/outputs")
 def outputs(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     with gateway.db.read() as session:

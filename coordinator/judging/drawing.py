@@ -16,11 +16,11 @@ from coordinator.leasing.held import Held, hold
 from coordinator.leasing.losing import lose
 from coordinator.leasing.offers import contract_of, tile_of
 from coordinator.standing import strike
-from coordinator.states import set_lease
+from coordinator.states import JOB_OPEN, set_lease
 from coordinator.store.database import Database
 from coordinator.store.models import Job, Lease, Node, Work
 from jobs.contract import InferContract, Lane, RenderContract
-from jobs.states import AuditPurpose, JobState, LeaseState, StrikeKind, StrikeState, WorkKind
+from jobs.states import AuditPurpose, LeaseState, StrikeKind, StrikeState, WorkKind
 from jobs.tiles import InferTile, RenderTile
 from verification.challenge import draw_cells, draw_frames
 from verification.commitment import MalformedResult
@@ -61,7 +61,7 @@ def _undrawn(session: Session, lease_id: str) -> Held | None:
     if lease is None or lease.kind != WorkKind.TILE or lease.state != LeaseState.UPLOADED or lease.cells is not None:
         return None
     job, work = session.get_one(Job, lease.job_id), session.get_one(Work, lease.work_id)
-    if job.state not in (JobState.RUNNING, JobState.PAUSED):
+    if job.state not in JOB_OPEN:
         return None
     first = session.scalars(
         select(Lease.id).where(

@@ -25,11 +25,11 @@ from coordinator.leasing.losing import lose
 from coordinator.leasing.offers import contract_of, tile_of
 from coordinator.leasing.workers import repeats_itself
 from coordinator.settlement import SignedReceipt
-from coordinator.states import change_lease, change_work
+from coordinator.states import JOB_OPEN, change_lease, change_work
 from coordinator.store.database import Database
 from coordinator.store.models import Job, Lease, Node, Work
 from jobs.contract import Lane
-from jobs.states import AuditPurpose, JobState, LeaseState, Verdict, WorkKind, WorkState
+from jobs.states import AuditPurpose, LeaseState, Verdict, WorkKind, WorkState
 from verification.commitment import MalformedResult, cells_length
 from verification.compare import Comparison
 from verification.judgement import judge_cells
@@ -151,7 +151,7 @@ class _Judging:
         if redone.lease.state != LeaseState.UPLOADED:
             return
         held = Held(lease, work, redone.job)
-        going_on = held.job.state in (JobState.RUNNING, JobState.PAUSED)
+        going_on = held.job.state in JOB_OPEN
         confirming = audit.purpose is AuditPurpose.CONFIRM and lease.state == LeaseState.REJECTED
         if not confirming and (lease.state != LeaseState.UPLOADED or not going_on):
             return

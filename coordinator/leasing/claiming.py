@@ -19,7 +19,7 @@ from coordinator.leasing.lapses import lapsing
 from coordinator.leasing.offers import offer
 from coordinator.leasing.workers import Worker, seen, worker_of
 from coordinator.settlement import domain as settings_domain
-from coordinator.states import LEASE_LIVE, change_work
+from coordinator.states import JOB_OPEN, LEASE_LIVE, change_work
 from coordinator.store.database import Database, Stale
 from coordinator.store.models import Job, Lease, Node, Work
 from jobs.constraints import Needs
@@ -40,8 +40,8 @@ STATES_FOR: dict[WorkKind, tuple[JobState, ...]] = {
     WorkKind.TILE: (JobState.RUNNING,),
     WorkKind.ASSEMBLE: (JobState.RUNNING,),
     # What is already rendered is judged although the job is paused: its worker waits for the receipt.
-    WorkKind.AUDIT: (JobState.RUNNING, JobState.PAUSED),
-    WorkKind.REPRODUCE: (JobState.RUNNING, JobState.PAUSED),
+    WorkKind.AUDIT: tuple(sorted(JOB_OPEN)),
+    WorkKind.REPRODUCE: tuple(sorted(JOB_OPEN)),
 }
 """States of a job in which work of each kind is leased."""
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.errors import Conflict, NotFound
-from coordinator.states import LEASE_LIVE, change_lease, change_work, lock_job
+from coordinator.states import JOB_OPEN, LEASE_LIVE, change_lease, change_work, lock_job
 from coordinator.store.models import Job, Lease, Node, Work
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
 
@@ -69,7 +69,7 @@ def revive(session: Session, held: Held, now: float, expiry_seconds: float) -> b
         lease.state != LeaseState.EXPIRED
         or work.state != WorkState.PENDING
         or work.next_token != lease.token + 1
-        or job.state not in (JobState.ADMITTING, JobState.RUNNING, JobState.PAUSED)
+        or job.state not in JOB_OPEN | {JobState.ADMITTING}
         or lease.node in work.excluded
         or node.suspended is not None
     ):

@@ -21,6 +21,8 @@ __all__ = ["waiting_for"]
 
 def waiting_for(session: Session, panel: Panel, job: Job, now: float) -> str | None:
     """One line for people, or None while somebody works on the job (or the coordinator itself is at it)."""
+    if job.state == JobState.REVIEW:
+        return "the client's word on the preview"
     if job.state == JobState.PAUSED:
         return "the job is paused: resume it"
     if job.state not in (JobState.ADMITTING, JobState.RUNNING):

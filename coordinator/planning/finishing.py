@@ -13,11 +13,12 @@ from sqlalchemy.orm import Session
 from coordinator.config import Settings
 from coordinator.events import wake_after_commit
 from coordinator.leasing.offers import contract_of, tile_of
-from coordinator.states import change_job, lock_job
+from coordinator.states import JOB_OPEN, change_job, lock_job
 from coordinator.store.database import Database
 from coordinator.store.models import Blob, Job, Lease, Work
 from coordinator.tasks import hint_after_commit
 from jobs.contract import InferContract, RenderContract
+from jobs.planner import preview_frames
 from jobs.states import JobState, WorkKind, WorkState
 from jobs.tiles import RenderTile
 
@@ -38,7 +39,7 @@ def complete_frame(db: Database, settings: Settings, job_id: str, group: str = "
 
 def _complete(session: Session, job_id: str, group: str, now: float) -> None:
     job = lock_job(session, job_id)
-    if job.state not in (JobState.RUNNING, JobState.PAUSED):
+    if job.state not in JOB_OPEN:
         return
     tiles, missing = _count(session, job.id, WorkKind.TILE)
     if tiles == 0:
@@ -48,14 +49,34 @@ def _complete(session: Session, job_id: str, group: str, now: float) -> None:
             _assemble_batch(session, job, now)
     elif group == "" or group.startswith("g"):
         _assemble_frames(session, job, group, now)
-    if missing:
-        return
     session.flush()
+    if missing:
+        _perhaps_review(session, job)
+        return
     assembled, waiting = _count(session, job.id, WorkKind.ASSEMBLE)
     due = 1 if job.kind == "infer" else len(job.frames or ())
     if assembled == due and waiting == 0:
         change_job(session, job, JobState.SETTLING, outcome=str(JobState.DONE))
         hint_after_commit(session, "settle", job.id)
+
+
+def _perhaps_review(session: Session, job: Job) -> None:
+    """REVIEW, where all of the preview is done and put together and the rest is held back."""
+    if job.state != JobState.RUNNING:
+        return
+    rows = session.execute(
+        select(Work.state, func.count().label("tiles"))
+        .where(Work.job_id == job.id, Work.kind == str(WorkKind.TILE))
+        .group_by(Work.state)
+    )
+    counts = {row.state: int(row.tiles) for row in rows}
+    if not set(counts) <= {WorkState.HELD, WorkState.DONE} or not counts.get(WorkState.HELD):
+        return
+    frames = job.frames or ()
+    assembled, waiting = _count(session, job.id, WorkKind.ASSEMBLE)
+    due = len(preview_frames(frames, int(job.spec["preview_every"]))) if len(frames) > 1 else 0
+    if assembled >= due and waiting == 0:
+        change_job(session, job, JobState.REVIEW)
 
 
 def _count(session: Session, job_id: str, kind: WorkKind) -> tuple[int, int]:

@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from coordinator.config import Settings
 from coordinator.events import wake_after_commit
 from coordinator.leasing.offers import contract_of
-from coordinator.states import end_job, lock_job
+from coordinator.states import JOB_OPEN, end_job, lock_job
 from coordinator.store.database import Database
 from coordinator.store.models import Job, Work
 from coordinator.tasks import hint_after_commit
 from jobs.contract import InferContract, RenderContract
-from jobs.planner import InferCost, PlanPolicy, RenderCost, plan_infer, plan_render, tile_seconds
+from jobs.planner import InferCost, PlanPolicy, RenderCost, in_preview, plan_infer, plan_render, tile_seconds
 from jobs.pricing import divide_price
 from jobs.spec import InferSpec, RenderSpec
 from jobs.states import JobState, WorkKind, WorkState
@@ -52,7 +52,10 @@ def lay_out(
     """The tiles of a job, the same each time for the same arguments: the quote counts them, the plan makes them."""
     if isinstance(contract, RenderContract):
         assert isinstance(spec, RenderSpec) and isinstance(cost, RenderCost)
-        return plan_render(contract, frames, cost, policy, sample_ranges=spec.sample_ranges, tiles=spec.tiles)
+        return plan_render(
+            contract, frames, cost, policy, sample_ranges=spec.sample_ranges, tiles=spec.tiles,
+            preview_every=spec.preview_every,
+        )  # fmt: skip
     assert isinstance(spec, InferSpec) and isinstance(cost, InferCost)
     return plan_infer(contract, spec.items, cost, policy)
 
@@ -64,7 +67,7 @@ def plan(db: Database, settings: Settings, job_id: str) -> None:
 
 def _plan(session: Session, settings: Settings, job_id: str, now: float) -> None:
     job = lock_job(session, job_id)
-    if job.state not in (JobState.RUNNING, JobState.PAUSED):
+    if job.state not in JOB_OPEN:
         return
     if job.outcome is not None:
         if end_job(session, job, JobState(job.outcome), now, error_code=job.error_code, error=job.error):
@@ -94,15 +97,18 @@ def _rows(
     """One row for each tile. The key is GROUP:NUMBER; a group is what must not mix classes and is assembled together:
     the tiles of one frame, or one run of frames, or one run of items."""
     rows: list[dict[str, Any]] = []
+    every = job.spec.get("preview_every")
     group, before = -1, None
     for index, tile in enumerate(tiles):
         frames = tile.frames if isinstance(tile, RenderTile) else index
         if frames != before:
             group, before = group + 1, frames
+        first = every is None or (isinstance(tile, RenderTile) and in_preview(tile, job.frames or (), every))
         rows.append(
             {
                 "job_id": job.id, "kind": str(WorkKind.TILE), "index": index, "key": f"g{group}:{index}",
-                "state": str(WorkState.PENDING), "version": 0, "priority": 0, "trusted": False,
+                "state": str(WorkState.PENDING if first else WorkState.HELD), "version": 0, "priority": 0,
+                "trusted": False,
                 "runtime": runtime_of(contract), "payload": tile.model_dump(mode="json"),
                 "expected_seconds": seconds[index], "next_token": 1, "attempts": 0, "not_before": 0.0, "excluded": [],
                 "price": prices[index], "created_at": now,

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from coordinator.states.door import change_job, change_lease
-from coordinator.states.transitions import LEASE_LIVE, WORK_OPEN
+from coordinator.states.transitions import JOB_OPEN, LEASE_LIVE, WORK_OPEN
 from coordinator.store.models import Job, Lease, Work
 from jobs.states import JOB_FINAL, JobState, LeaseState, WorkState
 
@@ -54,7 +54,7 @@ def end_job(
         select(Lease).where(Lease.job_id == job.id, Lease.state.in_([str(state) for state in LEASE_LIVE]))
     ).all()
     withdraw_leases(session, live, error or f"the job was {outcome}", now)
-    if state in (JobState.RUNNING, JobState.PAUSED):
+    if state in JOB_OPEN:
         change_job(session, job, JobState.SETTLING, outcome=str(outcome), error_code=error_code, error=error)
         return True
     change_job(session, job, outcome, error_code=error_code, error=error, finished_at=now)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, and_, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
+from coordinator.states import JOB_OPEN
 from coordinator.store.database import Database
 from coordinator.store.models import Job, Lease, Work
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
@@ -16,7 +17,7 @@ __all__ = ["standing_still"]
 
 _MOST = 500
 """Of each kind at a time; the next beat finds the others."""
-_GOING_ON = (str(JobState.RUNNING), str(JobState.PAUSED))
+_GOING_ON = tuple(sorted(JOB_OPEN))
 
 
 def _work(kind: WorkKind, *states: WorkState) -> Select[Any]:

@@ -17,6 +17,7 @@ __all__ = ["waiting_for"]
 _SAID = {
     JobState.QUOTED: "your acceptance of the quote; nothing is charged before",
     JobState.OPENING: "the chain to hold the price in escrow",
+    JobState.REVIEW: "your word on the preview: approve it, or reject it",
     JobState.PAUSED: "you to resume it",
     JobState.SETTLING: "the chain to settle it",
 }

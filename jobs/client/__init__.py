@@ -12,6 +12,7 @@ AsyncClient has the same calls, awaited. `events`, `passed_tiles`, `frames` and 
 happens. Needs httpx, eth-account and pydantic; neither Celery nor a chain library. Errors are those of jobs.errors.
 """
 
+from jobs.client.account import FramePicture
 from jobs.client.async_client import AsyncClient
 from jobs.client.client import Client
 from jobs.client.errors import GatewayBadInput, GatewayRefused
@@ -21,6 +22,6 @@ from jobs.client.results import Items
 from jobs.client.transfers import Delivered
 
 __all__ = [
-    "AsyncClient", "Client", "Delivered", "GatewayBadInput", "GatewayRefused", "Items", "JobEvent", "address_of",
-    "read_key",
+    "AsyncClient", "Client", "Delivered", "FramePicture", "GatewayBadInput", "GatewayRefused", "Items", "JobEvent",
+    "address_of", "read_key",
 ]  # fmt: skip

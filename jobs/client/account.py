@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
@@ -25,12 +25,20 @@ from jobs.spec import InferSpec, RenderSpec
 from jobs.states import JOB_FINAL, JobState
 from jobs.wire import AccountView, CreateJob, Info, JobView, OutputView, PageCode
 
-__all__ = ["Account"]
+__all__ = ["Account", "FramePicture"]
 
 _T = TypeVar("_T")
 _OUTSIDE = frozenset({"unavailable", "internal", "deadline"})
 """Codes of a failed admission that are no fault of what was given."""
 _LONGEST_POLL = 0.5
+
+
+class FramePicture(NamedTuple):
+    """A frame as a PNG, a tag that changes with it, and whether more of it can be had at once."""
+
+    png: bytes
+    tag: str
+    more: bool
 
 
 class Account:
@@ -134,6 +142,13 @@ class Account:
             if view.state in JOB_FINAL:
                 return view
             yield from follow(self.calls, job)
+
+    def frame_picture(self, job: str, frame: int, *, kind: str, known: str | None) -> Program[FramePicture | None]:
+        headers = {} if known is None else {"If-None-Match": known}
+        answer = yield from self.calls.call("GET", f"/v1/jobs/{job}/frames/{frame}/{kind}.png", headers=headers)
+        if answer.status_code == 304:
+            return None
+        return FramePicture(answer.content, answer.headers.get("ETag", ""), answer.headers.get("Kilnet-More") == "1")
 
     def download_outputs(
         self, job: str, folder: Path, *, only: Callable[[OutputView], bool], progress: Progress | None

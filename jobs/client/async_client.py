@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from jobs.client import results, transfers
-from jobs.client.account import Account
+from jobs.client.account import Account, FramePicture
 from jobs.client.calls import HEADERS, READ_SECONDS, Calls, base_url
 from jobs.client.events import JobEvent, follow
 from jobs.client.key import Credentials
@@ -186,6 +186,14 @@ class AsyncClient:
     async def resume(self, job: str) -> JobView:
         return await self._driver.run(self._account.post(JobView, f"/v1/jobs/{job}/resume"))
 
+    async def approve(self, job: str) -> JobView:
+        """Go on after the preview; what was held back is rendered."""
+        return await self._driver.run(self._account.post(JobView, f"/v1/jobs/{job}/approve"))
+
+    async def reject(self, job: str) -> JobView:
+        """End the job because of its preview: what was rendered of it is paid, the rest refunded."""
+        return await self._driver.run(self._account.post(JobView, f"/v1/jobs/{job}/reject"))
+
     def events(self, job: str, *, after: str | None = None) -> AsyncIterator[JobEvent]:
         """What happens to the job, from its first event or after the one with the id `after`, until it has ended."""
         return self._driver.iterate(follow(self._account.calls, job, after=after))
@@ -209,6 +217,18 @@ class AsyncClient:
     async def wait(self, job: str) -> JobView:
         """The job once it has ended, however it ended."""
         return await self._driver.run(self._account.wait(job))
+
+    async def frame_picture(
+        self,
+        job: str,
+        frame: int,
+        *,
+        kind: Literal["live", "reference", "result"] = "live",
+        known: str | None = None,
+    ) -> FramePicture | None:
+        """A frame as a small PNG: the tiles that passed so far, the reference frame, or what was delivered. None where
+        it is still the one with the tag `known`. Raises Refused where there is none."""
+        return await self._driver.run(self._account.frame_picture(job, frame, kind=kind, known=known))
 
     async def read_blob(self, sha256: str, *, limit: int = 1 << 30) -> bytes:
         """A blob that this account may see, at most `limit` bytes, checked against its hash."""

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from coordinator.states import (
     JOB_MOVES,
+    JOB_OPEN,
     LEASE_MOVES,
     WORK_MOVES,
     Stale,
@@ -32,12 +33,12 @@ def test_every_state_has_its_moves(states: type, moves: dict) -> None:  # type: 
     """No state is missing from its table, and every state but the first can be reached."""
     assert set(moves) == set(states)
     reached = set(itertools.chain.from_iterable(moves.values()))
-    assert set(states) - reached <= {JobState.ADMITTING, LeaseState.ACTIVE}
+    assert set(states) - reached <= {JobState.ADMITTING, LeaseState.ACTIVE, WorkState.HELD}
 
 
 def test_money_leaves_running_through_settling_only() -> None:
     """From the opened escrow on there is no way to an end but through settlement."""
-    for state in (JobState.RUNNING, JobState.PAUSED):
+    for state in JOB_OPEN:
         assert not JOB_MOVES[state] & JOB_FINAL
     assert all(not JOB_MOVES[state] for state in JOB_FINAL)
 
@@ -112,7 +113,7 @@ def test_a_job_ends_from_wherever_it_is(world: World, state: JobState, outcome: 
         leases = {lease.state for lease in session.scalars(select(Lease))}
     if state in JOB_FINAL:
         assert (job.state, settling) == (state, False)
-    elif state in (JobState.RUNNING, JobState.PAUSED, JobState.SETTLING):
+    elif state in JOB_OPEN | {JobState.SETTLING}:
         assert (job.state, settling) == (JobState.SETTLING, True)
     elif state is JobState.OPENING:
         assert (job.state, job.outcome, settling) == (JobState.OPENING, outcome, False)

@@ -10,8 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.contract import Lane
+from jobs.errors import BadInput
 from jobs.geometry import Rect
-from jobs.planner import WHOLE_RUN, InferCost, PlanPolicy, RenderCost, plan_infer, plan_render, tile_seconds
+from jobs.planner import (
+    WHOLE_RUN,
+    InferCost,
+    PlanPolicy,
+    RenderCost,
+    in_preview,
+    plan_infer,
+    plan_render,
+    preview_frames,
+    tile_seconds,
+)
 from tests.unit.strategies import infer_contract, render_contract
 
 policies = st.builds(
@@ -60,6 +71,33 @@ def test_a_render_plan_covers_everything_once(contract, frames, cost, policy, ra
             assert sum(rect.area for rect in rects) == contract.rect.area
             assert all(contract.rect.contains(rect) and rect.area > 0 for rect in rects)
             assert disjoint(rects)
+
+
+@settings(deadline=None)
+@given(contracts, frame_lists, costs, policies, st.none() | st.integers(1, 12), st.integers(2, 20))
+def test_the_preview_comes_first_and_nothing_is_rendered_twice(contract, frames, cost, policy, ranges, every) -> None:  # type: ignore[no-untyped-def]
+    """The preview's tiles are the first of the plan: of an animation just every Nth frame, of a still all pixels with
+    about 1/N of the samples. With the rest they cover each pixel and sample once. A still of which that cannot be
+    rendered apart is refused, in a line that says what to do."""
+    splits = contract.in_cells and contract.sample_split and not contract.adaptive and contract.samples > 1
+    if len(frames) == 1 and not splits:
+        with pytest.raises(BadInput, match="adaptive sampling off") as refused:
+            plan_render(contract, frames, cost, policy, sample_ranges=ranges, preview_every=every)
+        assert refused.value.code == "no_preview"
+        return
+    plan = plan_render(contract, frames, cost, policy, sample_ranges=ranges, preview_every=every)
+    chosen = [in_preview(tile, frames, every) for tile in plan]
+    first = [tile for tile, wanted in zip(plan, chosen, strict=True) if wanted]
+    assert chosen == sorted(chosen, reverse=True) and first
+    covered = sum(len(t.frames) * t.area.area * (t.samples[1] - t.samples[0]) for t in plan)
+    assert covered == len(frames) * contract.rect.area * contract.samples
+    of_first = sum(len(t.frames) * t.area.area * (t.samples[1] - t.samples[0]) for t in first)
+    if len(frames) > 1:
+        assert {frame for tile in first for frame in tile.frames} == set(preview_frames(frames, every))
+        assert of_first == len(preview_frames(frames, every)) * contract.rect.area * contract.samples
+    else:
+        few = max(1, round(contract.samples / every))
+        assert {tile.samples for tile in first} == {(0, few)} and of_first == contract.rect.area * few
 
 
 def disjoint(rects: list[Rect]) -> bool:

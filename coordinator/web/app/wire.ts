@@ -3,7 +3,7 @@
 export type Units = string;
 export type Lane = "exact" | "tolerant" | "whole" | "perceptual";
 export type Verdict = "accept" | "reject" | "escalate";
-export type TileState = "pending" | "leased" | "checking" | "done" | "failed" | "cancelled";
+export type TileState = "held" | "pending" | "leased" | "checking" | "done" | "failed" | "cancelled";
 
 export interface ChainInfo {
   chain_id: number;

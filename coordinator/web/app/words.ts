@@ -8,7 +8,7 @@ export const JOB_STATES: Record<string, { word: string; tone: Tone }> = {
   opening: { word: "opening escrow", tone: "busy" },
   running: { word: "running", tone: "busy" },
   paused: { word: "paused", tone: "wait" },
-  previewing: { word: "previewing", tone: "busy" },
+  review: { word: "waiting for your word", tone: "wait" },
   settling: { word: "settling", tone: "busy" },
   done: { word: "done", tone: "good" },
   cancelled: { word: "cancelled", tone: "idle" },
@@ -18,6 +18,7 @@ export const JOB_STATES: Record<string, { word: string; tone: Tone }> = {
 export type Tone = "good" | "busy" | "check" | "wait" | "bad" | "idle";
 
 export const TILE_STATES: Record<TileState, { word: string; tone: Tone }> = {
+  held: { word: "after the preview", tone: "idle" },
   pending: { word: "waiting", tone: "idle" },
   leased: { word: "rendering", tone: "busy" },
   checking: { word: "being proven", tone: "check" },

@@ -118,7 +118,7 @@ function state(
   } else if (tile.state === "checking") {
     stripes(context, x, y, bw, bh, colours.check, ratio);
     frameBox(context, x, y, bw, bh, colours.check, ratio);
-  } else if (tile.state === "pending" && bw > 7 * ratio && bh > 7 * ratio) {
+  } else if ((tile.state === "pending" || tile.state === "held") && bw > 7 * ratio && bh > 7 * ratio) {
     context.fillStyle = colours.line;
     const dot = Math.max(1, ratio);
     context.fillRect(x + bw / 2 - dot, y + bh / 2 - dot, 2 * dot, 2 * dot);

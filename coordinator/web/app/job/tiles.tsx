@@ -14,7 +14,7 @@ type Filter = "all" | "under way" | "waiting" | "passed" | "refused";
 const FILTERS: Record<Filter, (tile: LiveTile) => boolean> = {
   all: () => true,
   "under way": (tile) => tile.state === "leased" || tile.state === "checking",
-  waiting: (tile) => tile.state === "pending",
+  waiting: (tile) => tile.state === "pending" || tile.state === "held",
   passed: (tile) => tile.state === "done",
   refused: (tile) => tile.refused > 0 || tile.state === "failed",
 };

@@ -129,6 +129,16 @@ function Steering({ job, steer }: { job: JobView; steer: (order: string) => Prom
           Pause
         </button>
       )}
+      {job.state === "review" && (
+        <>
+          <button type="button" class="button small" onClick={() => void steer("approve")}>
+            Go on
+          </button>
+          <button type="button" class="button quiet small" onClick={() => void steer("reject")}>
+            Reject the preview
+          </button>
+        </>
+      )}
       {job.state === "paused" && (
         <button type="button" class="button small" onClick={() => void steer("resume")}>
           Resume
