@@ -42,6 +42,11 @@ class Connection:
                 if not self.web3.eth.get_code(contract.address):
                     raise NotDeployed(f"there is no contract at {contract.address} on chain {actual}: deploy again")
 
+    def block(self) -> int:
+        """The latest block's number."""
+        with translated(self.url):
+            return int(self.web3.eth.block_number)
+
     def time(self) -> int:
         """The latest block's time."""
         with translated(self.url):
@@ -89,6 +94,10 @@ class Sender(Connection):
     def next_nonce(self) -> int:
         """The sender's next free nonce; to prepare several in a row, count on from it."""
         return self.transactions.next_nonce()
+
+    def confirmed_nonce(self) -> int:
+        """How many of the sender's transactions are mined: the nonce of the first that is not."""
+        return self.transactions.confirmed_nonce()
 
     def send(self, raw: bytes) -> str:
         """Sends a prepared transaction's bytes, again if need be; returns the hash."""

@@ -10,7 +10,7 @@ from contracts.connection import Connection, Sender
 from contracts.transactions import PreparedTx, TxResult
 from contracts.typed_data import Permit
 
-__all__ = ["ALL", "OperatorState", "Stake", "StakeActions", "StakeViews"]
+__all__ = ["ALL", "OperatorState", "OracleState", "Stake", "StakeActions", "StakeViews"]
 
 ALL = 2**256 - 1
 """The amount that unbonds all there is."""
@@ -44,6 +44,17 @@ class Stake:
     """When what is leaving may be withdrawn; 0 if nothing ever was."""
 
 
+@dataclass(frozen=True)
+class OracleState:
+    """The last price that was reported, however old."""
+
+    price: int
+    """USD per KILN with 18 decimals."""
+    reported_at: int
+    max_age: int
+    """Seconds after which it is too old to be used; 0: never."""
+
+
 class StakeViews(Connection):
     """What stands in the registry and the oracle."""
 
@@ -74,6 +85,13 @@ class StakeViews(Connection):
     def price(self) -> int:
         """USD per KILN with 18 decimals. Raises Reverted (``StalePrice``) if the last report is too old."""
         return int(self._call(self._oracle, "price"))
+
+    def oracle(self) -> OracleState:
+        """The last price with its age and bounds, stale or not."""
+        _, _, _, _, max_age = self._call(self._oracle, "bounds")
+        return OracleState(
+            int(self._call(self._oracle, "lastPrice")), int(self._call(self._oracle, "reportedAt")), int(max_age)
+        )
 
 
 class StakeActions(StakeViews, Sender):
@@ -137,9 +155,13 @@ class StakeActions(StakeViews, Sender):
         """Ends the locks of a job that is finalized or refunded; anybody may."""
         return self._run(self.prepare_release(job, operators))
 
+    def prepare_report_price(self, usd_per_kiln: int, **options: int) -> PreparedTx:
+        """Reports USD per KILN with 18 decimals (the reporter's)."""
+        return self._prepare(self._oracle, "report", (usd_per_kiln,), options)
+
     def report_price(self, usd_per_kiln: int) -> TxResult:
         """Reports USD per KILN with 18 decimals (the reporter's)."""
-        return self._run(self._prepare(self._oracle, "report", (usd_per_kiln,), {}))
+        return self._run(self.prepare_report_price(usd_per_kiln))
 
     def _me(self) -> str:
         return self.transactions.address

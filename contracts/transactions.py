@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 from eth_account.signers.local import LocalAccount
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from eth_typing import HexStr
 from hexbytes import HexBytes
 from web3 import HTTPProvider, Web3
@@ -33,6 +34,7 @@ __all__ = ["PreparedTx", "TxResult", "TxSender", "connect"]
 _GAS_MARGIN_PERCENT = 125
 """Estimates are exact for the state they were made in; what is mined in between may cost a little more."""
 _TIP_WEI = 1_000_000_000
+_REPLACE_PERCENT = 125
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,27 @@ class TxSender:
         """The sender's next free nonce, transactions in the RPC's own queue included."""
         with translated(self.url):
             return int(self.web3.eth.get_transaction_count(self._signer().address, "pending"))
+
+    def confirmed_nonce(self) -> int:
+        """How many of the sender's transactions are mined."""
+        with translated(self.url):
+            return int(self.web3.eth.get_transaction_count(self._signer().address, "latest"))
+
+    def at_higher_fee(self, raw: bytes) -> PreparedTx:
+        """The same transaction and nonce at a quarter more than it offered, or at what the chain asks now where that is
+        more: an RPC takes a replacement for at least a tenth more. Raises ChainUnavailable, BadSigningKey."""
+        account = self._signer()
+        fields = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+        fields = {key: value for key, value in fields.items() if key not in ("v", "r", "s", "yParity")}
+        with translated(self.url):
+            base_fee = int(self.web3.eth.get_block("latest").get("baseFeePerGas", 0))
+        tip = max(_TIP_WEI, int(fields["maxPriorityFeePerGas"]) * _REPLACE_PERCENT // 100 + 1)
+        most = max(2 * base_fee + tip, int(fields["maxFeePerGas"]) * _REPLACE_PERCENT // 100 + 1)
+        signed = account.sign_transaction({**fields, "maxPriorityFeePerGas": tip, "maxFeePerGas": most})
+        return PreparedTx(
+            "replace", "0x" + bytes(signed.hash).hex(), bytes(signed.raw_transaction), int(fields["nonce"]),
+            account.address, int(fields["gas"]),
+        )  # fmt: skip
 
     def prepare(
         self, action: str, to: str | None, data: str, *, nonce: int | None = None, gas_limit: int | None = None

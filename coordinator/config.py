@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from jobs.errors import BadInput
 from jobs.planner import PlanPolicy
 from jobs.spec import explain
+from verification.economics import DEFAULT_STAKE_USD
 from verification.policy import FLOOR, RECHECK_SHARE
 
-__all__ = ["CONFIG_VARIABLE", "AuditSettings", "ChainSettings", "LeaseSettings", "Limits", "Settings"]
+__all__ = ["CONFIG_VARIABLE", "AuditSettings", "ChainSettings", "LeaseSettings", "Limits", "Settings", "StakeSettings"]
 
 CONFIG_VARIABLE = "KILNET_CONFIG"
 
@@ -36,6 +37,25 @@ class ChainSettings(_Part):
     coordinator_key_file: Path
     """Sends transactions and signs receipts."""
     fee_poll_seconds: float = 1.0
+    confirmations: int = Field(default=0, ge=0)
+    """Blocks on top of a transaction before it counts: as many as the chain is ever reorganised deep."""
+    stuck_seconds: float = Field(default=45, gt=0)
+    """A transaction that is not mined by then is sent again at a higher fee."""
+    report_usd_per_kiln: str | None = None
+    """The coordinator itself reports this price to the oracle before the last report is too old: local chains."""
+
+
+class StakeSettings(_Part):
+    """What answers for nodes on chain. Where no registry is deployed, nothing is asked for."""
+
+    required: bool = True
+    """False admits nodes without stake."""
+    usd_per_node: float = Field(default=DEFAULT_STAKE_USD, gt=0)
+    """What an operator has staked for each of its nodes, of its own."""
+    jobs_at_once: int = Field(default=16, ge=1)
+    """A job locks this part of one node's stake until it is final: so many open jobs does it cover."""
+    look_seconds: float = Field(default=60, gt=0)
+    """How often the stake of an operator whose nodes are online is looked up again."""
 
 
 class LeaseSettings(_Part):
@@ -93,7 +113,8 @@ class Settings(_Part):
     chain: ChainSettings
     trusted: tuple[str, ...] = ()
     """Addresses of the coordinator's own workers."""
-    kiln_per_usd: str = "10"
+    kiln_per_usd: str | None = None
+    """A price of the operator's own; None: that of the chain's oracle."""
     usd_per_kiln_hour: float = Field(default=0.2, gt=0)
     """What a job offers while no node is online whose ask says what the work costs."""
     quote_seconds: float = 900
@@ -110,6 +131,7 @@ class Settings(_Part):
     plan: PlanPolicy = PlanPolicy()
     leases: LeaseSettings = LeaseSettings()
     audits: AuditSettings = AuditSettings()
+    stake: StakeSettings = StakeSettings()
     calibration: Path | None = None
     """Folder with calibrations of this operator's own (`kilnet calibrate`), which go before those that are shipped."""
     limits: Limits = Limits()

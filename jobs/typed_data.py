@@ -14,8 +14,9 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 __all__ = [
-    "Domain", "chain_job_id", "commitment_message", "lease_id_bytes", "node_owner_message", "order_message",
-    "permit_message", "receipt_message", "recover", "recover_text", "sign", "sign_text", "signing_digest",
+    "Domain", "chain_job_id", "commitment_message", "completion_message", "lease_id_bytes", "node_key_message",
+    "node_owner_message", "order_message", "permit_message", "receipt_message", "recover", "recover_text", "sign",
+    "sign_text", "signing_digest",
 ]  # fmt: skip
 
 _TYPES: dict[str, list[dict[str, str]]] = {
@@ -42,6 +43,16 @@ _TYPES: dict[str, list[dict[str, str]]] = {
     "NodeOwner": [
         {"name": "node", "type": "address"},
         {"name": "owner", "type": "address"},
+    ],
+    "Completion": [
+        {"name": "lease", "type": "bytes32"},
+        {"name": "token", "type": "uint64"},
+        {"name": "root", "type": "bytes32"},
+        {"name": "result", "type": "bytes32"},
+    ],
+    "NodeKey": [
+        {"name": "node", "type": "address"},
+        {"name": "operator", "type": "address"},
     ],
     "Permit": [
         {"name": "owner", "type": "address"},
@@ -110,6 +121,19 @@ def node_owner_message(domain: Domain, *, node: str, owner: str) -> dict[str, An
     """An owner's statement that a node is his: he answers for it, and who trusts him trusts it."""
     fields = {"node": to_checksum_address(node), "owner": to_checksum_address(owner)}
     return _message("NodeOwner", _kilnet(domain), fields)
+
+
+def completion_message(domain: Domain, *, lease: str, token: int, root: bytes, result: bytes) -> dict[str, Any]:
+    """A worker's statement that the file with the SHA-256 `result` is what it committed to with `root`: where the file
+    has another root, the two signatures contradict each other."""
+    fields = {"lease": lease_id_bytes(lease), "token": token, "root": root, "result": result}
+    return _message("Completion", _kilnet(domain), fields)
+
+
+def node_key_message(*, chain_id: int, registry: str, node: str, operator: str) -> dict[str, Any]:
+    """A node key's consent that this operator answers for it on chain."""
+    domain = _kilnet(Domain(chain_id=chain_id, escrow=registry))
+    return _message("NodeKey", domain, {"node": to_checksum_address(node), "operator": to_checksum_address(operator)})
 
 
 def receipt_message(

@@ -23,8 +23,8 @@ __all__ = [
     "Complete", "Completed", "CreateApiKey", "CreateJob", "EpochView", "Error", "EscrowView", "Fail", "Heartbeat",
     "HeartbeatReply", "Info", "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login", "NodeView",
     "Nonce", "NonceRequest", "OperatorView", "OutputView", "PageCode", "PermitSignature", "Quote", "ReceiptView",
-    "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "StrikeView",
-    "TileView", "Units", "Usd",
+    "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "StakeTermsView",
+    "StakeView", "StrikeView", "TileView", "Units", "Usd",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -66,8 +66,21 @@ class ChainInfo(_Wire):
     token_name: str
     escrow: Address
     distributor: Address
+    registry: Address | None = None
+    disputes: Address | None = None
+    oracle: Address | None = None
     rpc_url: str | None
     """Where anyone may read it; None where the operator keeps it private."""
+
+
+class StakeTermsView(_Wire):
+    """What is asked of operators, in units of KILN at the last price known."""
+
+    per_node: Units
+    """Own stake for each node."""
+    per_job: Units
+    """What of it an open job locks."""
+    usd_per_node: float
 
 
 class Info(_Wire):
@@ -81,6 +94,8 @@ class Info(_Wire):
     fee_bps: int
     nodes_online: int
     max_chunk_bytes: int
+    stake: StakeTermsView | None = None
+    """None where nodes need none, and while the price of KILN is not known."""
 
 
 class NonceRequest(_Wire):
@@ -546,6 +561,30 @@ class StrikeView(_Wire):
     """It has raised the worker's suspicion."""
     slashable: bool
     at: float
+    dispute: str | None = None
+    """Of what the chain can check itself: wanted, proven, refused."""
+    dispute_reason: str | None = None
+    dispute_tx: Hex32 | None = None
+    slashed: Units | None = None
+    """What all who stake with the operator lost by it."""
+
+
+class StakeView(_Wire):
+    """What answers for a node on chain, as it was looked up last."""
+
+    operator: Address | None
+    """Who answers for its key; None: nobody."""
+    staked: Units
+    """Of the owner's own."""
+    needed: Units
+    """For all nodes that it answers for and that are online."""
+    locked: Units
+    """For open jobs."""
+    per_job: Units
+    jobs: int
+    """How many open jobs lock some of it."""
+    refusal: str | None
+    """Why it gets no tiles, or no more of them, and what to do; None where it does."""
 
 
 class NodeView(_Wire):
@@ -579,6 +618,8 @@ class NodeView(_Wire):
     """Of one's own node the latest, newest first."""
     lanes: dict[str, Lane | None] = {}
     """Of one's own node: the lane in which each of its classes would be judged now; None: nobody can judge it."""
+    stake: StakeView | None = None
+    """Of one's own node; None where none is asked for."""
 
 
 class ClaimRequest(_Wire):
@@ -661,6 +702,8 @@ class Complete(_Wire):
     result: dict[str, Any] = {}
     """describe, reference, assemble: the runner's answer."""
     seconds: float = Field(ge=0)
+    signature: Signature | None = None
+    """Tiles and audits: the worker's, of what it delivers (jobs.typed_data.completion_message)."""
 
 
 class Completed(_Wire):

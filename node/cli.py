@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from jobs.errors import KilnetError
+from jobs.pricing import display_kiln
 from node.agent import Agent, AgentSettings, RunnerSettings, WorkerFactory, check_offer, folder_of, parse_kinds
 from node.agent.registration import bench as run_bench
 from node.agent.registration import registration
@@ -21,9 +22,10 @@ from node.gateway import GatewayClient, Transport
 from node.hardware import probe
 from node.keys import NodeKey
 from node.owner import offer_lines, sign_for
-from node.refusals import refusal_lines
+from node.refusals import refusal_lines, stake_lines
 from node.runner_programs import choose_launcher
 from node.sandbox import GIB
+from node.staking import join_as_asked, owner_of, units_of
 
 __all__ = ["app", "main", "run_agent"]
 
@@ -51,6 +53,10 @@ OwnerSignature = Annotated[
     str | None,
     typer.Option("--owner-signature", metavar="HEX|FILE", help="The owner's word for this node: kilnet node own."),
 ]
+OperatorKey = Annotated[
+    Path | None, typer.Option("--operator-key", help="Key file of the owner, who stakes; default: the node's own.")
+]
+Rpc = Annotated[str | None, typer.Option("--rpc", help="The chain's RPC; default: as the gateway says.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else.")]
 CanaryCache = Annotated[
     Path | None,
@@ -90,10 +96,17 @@ def run(
     ] = 6.0,
     canary_cache: CanaryCache = None,
     unsandboxed: Unsandboxed = False,
+    stake_as_needed: Annotated[
+        bool,
+        typer.Option("--stake-as-needed", help="Register on chain and stake what is asked, now and later."),
+    ] = False,
+    operator_key: OperatorKey = None,
+    rpc: Rpc = None,
     once: Annotated[bool, typer.Option("--once", help="Stop after one lease.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v")] = False,
 ) -> None:
     """Work for a gateway until Ctrl-C or SIGTERM."""
+    owner = owner_of(owner, operator_key)
     where, signature = check_offer(ask=ask, region=region, owner=owner, owner_signature=owner_signature)
     settings = AgentSettings(
         data=folder_of(data),
@@ -104,6 +117,9 @@ def run(
         unsandboxed=unsandboxed,
         owner=owner,
         owner_signature=signature,
+        stake_as_needed=stake_as_needed,
+        operator_key=operator_key,
+        rpc=rpc,
         ask_usd_per_kiln_hour=ask,
         region=where,
         cache_bytes=int(cache_gb * 1e9),
@@ -131,9 +147,17 @@ def register(
     owner_signature: OwnerSignature = None,
     canary_cache: CanaryCache = None,
     unsandboxed: Unsandboxed = False,
+    stake: Annotated[
+        str | None,
+        typer.Option("--stake", metavar="KILN", help="Stake so much more; default: what the gateway asks, if missing."),
+    ] = None,
+    no_stake: Annotated[bool, typer.Option("--no-stake", help="Do nothing on chain.")] = False,
+    operator_key: OperatorKey = None,
+    rpc: Rpc = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell a gateway what this node is, and show how it stands there."""
+    """Tell a gateway what this node is, register its operator on chain with stake, and show how it stands."""
+    owner, units = owner_of(owner, operator_key), units_of(stake)
     where, signature = check_offer(ask=ask, region=region, owner=owner, owner_signature=owner_signature)
     settings = AgentSettings(
         data=folder_of(data),
@@ -154,10 +178,17 @@ def register(
     client.info(patience=_PATIENCE)  # before the seconds of the benchmark
     runtimes = tuple(found.as_class() for found in run_bench(settings, launcher, hardware))
     about = registration(settings, hardware, runtimes, sandboxed=launcher.sandboxed)
+    joined = None
+    if not no_stake:
+        joined = join_as_asked(client, settings, operator_key, rpc, units, patience=_PATIENCE)
     view = client.register(about, patience=_PATIENCE)
     if as_json:
-        _print(view.model_dump(mode="json"))
+        _print({**view.model_dump(mode="json"), "on_chain": None if joined is None else joined.as_json()})
         return
+    for line in joined.done if joined is not None else ():
+        typer.echo(f"on chain: {line}")
+    if joined is not None:
+        typer.echo(f"on chain: {joined.operator} has {display_kiln(joined.staked)} KILN of its own at stake")
     standing = "trusted worker" if view.trusted else "suspended: " + view.suspended if view.suspended else "node"
     typer.echo(f"{view.address} is registered at {client.transport.origin} as a {standing}")
     for line in offer_lines(view):
@@ -198,6 +229,8 @@ def status(gateway: Gateway, data: Data = DEFAULT_DATA, as_json: AsJson = False)
         typer.echo(f"  suspended: {view.suspended}")
     if view.barred:
         typer.echo(f"  audits no more: {view.barred}")
+    for line in stake_lines(view):
+        typer.echo(f"  {line}")
     for strike in view.strikes:
         lane = f", lane {strike.lane}" if strike.lane else ""
         typer.echo(f"  {strike.kind} ({strike.state}{lane}), job {strike.job}, tile {strike.tile}: {strike.reason}")
@@ -205,14 +238,16 @@ def status(gateway: Gateway, data: Data = DEFAULT_DATA, as_json: AsJson = False)
 
 @app.command()
 def refusals(gateway: Gateway, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Which tiles of this node were refused, why, and how to get the evidence."""
+    """Why this node gets no tiles, which of its tiles were refused and why, and what it was slashed for."""
     key = folder_of(data) / "key"
     client = GatewayClient(Transport(gateway, NodeKey.load_or_create(key)))
-    found = client.refusals(patience=_PATIENCE).refusals
+    found, view = client.refusals(patience=_PATIENCE).refusals, client.me(patience=_PATIENCE)
     if as_json:
-        _print({"refusals": [one.model_dump(mode="json") for one in found]})
+        stake = None if view.stake is None else view.stake.model_dump(mode="json")
+        disputed = [one.model_dump(mode="json") for one in view.strikes if one.dispute]
+        _print({"refusals": [one.model_dump(mode="json") for one in found], "stake": stake, "disputes": disputed})
         return
-    for line in refusal_lines(found, client.transport.origin, key):
+    for line in (*stake_lines(view), *refusal_lines(found, client.transport.origin, key)):
         typer.echo(line)
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 from eth_account import Account
 
 from jobs.errors import BadInput
-from jobs.typed_data import Domain, commitment_message, node_owner_message, sign, sign_text
+from jobs.typed_data import (
+    Domain,
+    commitment_message,
+    completion_message,
+    node_key_message,
+    node_owner_message,
+    sign,
+    sign_text,
+)
 
 __all__ = ["NodeKey"]
 
@@ -77,3 +86,20 @@ class NodeKey:
     def sign_owned(self, domain: Domain, *, node: str) -> str:
         """EIP-712 signature, as an owner, that a node is his; 65 bytes as 0x-hex."""
         return sign(node_owner_message(domain, node=node, owner=self.address), self._secret)
+
+    def sign_completion(self, domain: Domain, *, lease: str, token: int, root: bytes, result: bytes) -> str:
+        """EIP-712 signature of what is delivered for a commitment, 65 bytes as 0x-hex."""
+        return sign(completion_message(domain, lease=lease, token=token, root=root, result=result), self._secret)
+
+    def accept_operator(self, *, chain_id: int, registry: str, operator: str) -> str:
+        """EIP-712 signature by which this key accepts the operator that answers for it on chain."""
+        message = node_key_message(chain_id=chain_id, registry=registry, node=self.address, operator=operator)
+        return sign(message, self._secret)
+
+    def sign_transaction(self, fields: dict[str, Any]) -> bytes:
+        """The signed bytes of a transaction of this account."""
+        return bytes(Account.sign_transaction(fields, self._secret).raw_transaction)
+
+    def sign_typed(self, message: dict[str, Any]) -> str:
+        """EIP-712 signature of a message of jobs.typed_data, 65 bytes as 0x-hex."""
+        return sign(message, self._secret)

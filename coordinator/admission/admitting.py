@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,12 +19,13 @@ from coordinator.leasing.fitting import named, survey
 from coordinator.leasing.lapses import lapsing
 from coordinator.leasing.offers import contract_of
 from coordinator.planning.tiles import cost_of, runtime_of, spec_of
+from coordinator.settlement import kiln_per_usd, try_refresh_price
 from coordinator.states import change_job, end_job, lock_job
 from coordinator.store.database import Database
 from coordinator.store.models import Job, Work
 from jobs.constraints import Constraint, Needs
 from jobs.contract import RenderContract
-from jobs.errors import BadInput
+from jobs.errors import BadInput, Unavailable
 from jobs.states import JobState, WorkKind, WorkState
 from verification.lanes import question_of
 
@@ -38,8 +40,12 @@ _REFERENCE_SIDE = 8
 
 def admit(db: Database, settings: Settings, job_id: str) -> None:
     """Take the next step of an admission whose last one is done. What cannot be rendered ends here, with its reason,
-    and nothing was charged."""
-    db.transact(lambda session: _admit(session, settings, job_id, db.now()))
+    and nothing was charged. Where the price of KILN is not known yet, the same call later goes on."""
+    try_refresh_price(db, settings)
+    try:
+        db.transact(lambda session: _admit(session, settings, job_id, db.now()))
+    except Unavailable as error:
+        structlog.get_logger(__name__).warning("quote_waits", job=job_id, error=str(error))
 
 
 def _admit(session: Session, settings: Settings, job_id: str, now: float) -> None:
@@ -128,6 +134,7 @@ def _quote(session: Session, settings: Settings, job: Job, now: float) -> None:
     quote = make_quote(
         settings, contract, spec, job.frames or (), cost, settings.plan.model_copy(update=wish),
         asks=[(worker.ask, worker.score) for worker in workers], lane=lane, warnings=warnings, now=now,
+        rate=kiln_per_usd(session, settings, now),
     )  # fmt: skip
     auction = auction_view(
         settings, spec, workers, fit.excluded, quote.usd_per_kiln_hour, hours=quote.kiln_hours, lot=job.id

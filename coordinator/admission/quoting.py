@@ -54,8 +54,10 @@ def make_quote(
     lane: Lane,
     warnings: Sequence[str],
     now: float,
+    rate: Decimal,
 ) -> Quote:
-    """Price, time and proof of a job. `asks` are (USD per kiln-hour, score) of the machines that fit.
+    """Price, time and proof of a job. `asks` are (USD per kiln-hour, score) of the machines that fit, `rate` the KILN
+    that a USD buys.
 
     Fewer machines are counted on where that brings the price under the client's cap. Raises BadInput
     `cap_below_quote` where nothing does."""
@@ -79,7 +81,6 @@ def make_quote(
         )
     cap = price_usd(float(price), settings.quote_margin)
     cap = cap if most is None else min(cap, most)
-    rate = Decimal(settings.kiln_per_usd)
     units = max(to_units(price, rate), len(tiles))
     fit = [score for ask, score in asks if ask <= hourly]
     cells = sum(tile.cell_count() for tile in tiles)

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import select
 
+from contracts.errors import ChainError
 from coordinator import settlement, views
 from coordinator.gateway.bodies import to_json
 from coordinator.gateway.context import Context, Gateway, Guest, SignedIn, in_thread
 from jobs.pricing import FEE_BPS
-from jobs.wire import PROTOCOL, AccountView, Info
+from jobs.wire import PROTOCOL, AccountView, Info, StakeTermsView
 
 __all__ = ["router"]
 
@@ -22,16 +23,18 @@ router = APIRouter()
 @router.get("/v1/info", dependencies=[Guest])
 async def info(gateway: Context) -> Response:
     settings = gateway.settings
+    rate, stake = await in_thread(_money, gateway)
     return to_json(
         Info(
             protocol=PROTOCOL,
             version=version("kilnet"),
             origin=settings.origin,
             chain=await gateway.chain(),
-            kiln_per_usd=settings.kiln_per_usd,
+            kiln_per_usd=rate,
             fee_bps=FEE_BPS,
             nodes_online=await in_thread(_nodes_online, gateway),
             max_chunk_bytes=settings.limits.max_chunk_bytes,
+            stake=stake,
         )
     )
 
@@ -63,6 +66,21 @@ async def healthz(gateway: Context) -> Response:
 @router.get("/metrics", dependencies=[Guest])
 def metrics(gateway: Context) -> Response:
     return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _money(gateway: Gateway) -> tuple[str, StakeTermsView | None]:
+    """KILN per USD, and what is asked of operators."""
+    with gateway.db.read() as session:
+        rate = settlement.shown_kiln_per_usd(session, gateway.settings)
+        try:
+            asked = settlement.stake_asked(gateway.settings)
+        except ChainError:  # nothing is deployed yet
+            asked = False
+        terms = settlement.stake_terms(session, gateway.settings) if asked else None
+    if terms is None:
+        return rate, None
+    usd = gateway.settings.stake.usd_per_node
+    return rate, StakeTermsView(per_node=terms.per_node, per_job=terms.per_job, usd_per_node=usd)
 
 
 def _nodes_online(gateway: Gateway) -> int:

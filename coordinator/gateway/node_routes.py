@@ -74,4 +74,6 @@ def _shown(gateway: Context, address: str) -> Response:
             )
         now = gateway.db.now()
         lanes = leasing.lanes_of_node(session, gateway.settings, node, now=now)
-        return to_json(views.node_view(session, node, now=now).model_copy(update={"lanes": lanes}))
+        view = views.node_view(session, node, now=now)
+        stake = views.stake_view(session, gateway.settings, node, now=now)
+        return to_json(view.model_copy(update={"stake": stake, "lanes": lanes}))

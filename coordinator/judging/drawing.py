@@ -79,13 +79,15 @@ def _refuse(session: Session, settings: Settings, lease: Lease, kind: StrikeKind
         return
     signed = {
         "token": lease.token, "root": lease.root, "signature": lease.node_signature, "upload": lease.blob,
+        "completion_signature": held.lease.completion_signature,
         "cells": tile_of(held.work.payload).cell_count(), "found": reason,
     }  # fmt: skip
     evidence = {**(held.lease.evidence or {}), "contradiction": signed}
     strike(
         session, node=lease.node, kind=kind, key=f"{kind}:{lease.id}", job=lease.job_id, lease=lease.id,
         tile=held.work.index, reason=reason, evidence=signed, now=now, state=StrikeState.CONFIRMED,
-        slashable=kind is StrikeKind.UPLOAD_MISMATCH,
+        # Only what it signed twice: leases of an older version were completed without a signature.
+        slashable=kind is StrikeKind.UPLOAD_MISMATCH and held.lease.completion_signature is not None,
     )  # fmt: skip
     lose(
         session, settings.leases, held, LeaseState.REJECTED, reason, now, exclude=True, evidence=evidence,

@@ -17,6 +17,7 @@ from coordinator.leasing.fitting import affordable, devices_for
 from coordinator.leasing.judgeable import judgeable, must_be_measured
 from coordinator.leasing.lapses import lapsing
 from coordinator.leasing.offers import offer
+from coordinator.leasing.staked import Backing, lock_for, must_be_staked
 from coordinator.leasing.workers import Worker, seen, worker_of
 from coordinator.settlement import domain as settings_domain
 from coordinator.states import JOB_OPEN, LEASE_LIVE, change_work
@@ -63,8 +64,8 @@ def claim(
 ) -> LeaseOffer | None:
     """A lease for one device of `node`, or None where there is nothing for it now.
 
-    Raises Forbidden (not registered); Conflict `class_not_registered` (none of the request's classes is) and
-    `class_not_measured` (nobody could judge what they compute)."""
+    Raises Forbidden (not registered); Conflict `class_not_registered` (none of the request's classes is),
+    `class_not_measured` (nobody could judge what they compute) and `stake_needed` (too little answers for it)."""
     node = to_checksum_address(node)
     domain = domain or settings_domain(settings)
     now = db.now()
@@ -72,8 +73,9 @@ def claim(
         worker = worker_of(session, node, request)
         panel = Panel(session, settings, now)
         must_be_measured(panel, worker, request)
+        behind = must_be_staked(session, settings, worker, now)
         stale = (session.get_one(Node, node).last_seen or 0) < now - 10
-        candidates = list(_candidates(session, settings.leases, panel, worker, request, now))
+        candidates = list(_candidates(session, settings.leases, panel, worker, request, now, behind))
     if stale:
         with db.begin() as session:
             seen(session, node, now)
@@ -148,10 +150,18 @@ def _barred(worker: Worker, excluded: list[Any]) -> bool:
 
 
 def _candidates(
-    session: Session, settings: LeaseSettings, panel: Panel, worker: Worker, request: ClaimRequest, now: float
+    session: Session,
+    settings: LeaseSettings,
+    panel: Panel,
+    worker: Worker,
+    request: ClaimRequest,
+    now: float,
+    behind: Backing | None,
 ) -> Iterator[_Candidate]:
     """Work for this worker, best first: warm jobs, then by priority and age; then tiles that another is slow with."""
     jobs = _jobs(session, worker, _kinds(session, worker, request, now), now)
+    if WorkKind.TILE in jobs and behind is not None:
+        jobs[WorkKind.TILE] = [job for job in jobs[WorkKind.TILE] if behind.may_have(job)]
     if WorkKind.TILE in jobs:
         jobs[WorkKind.TILE] = judgeable(session, panel, worker, jobs[WorkKind.TILE])
     jobs = {kind: ids for kind, ids in jobs.items() if ids}
@@ -226,6 +236,8 @@ def _lease(db: Database, session: Session, settings: Settings, worker: Worker, c
     if job.state not in STATES_FOR[WorkKind(work.kind)] or job.outcome is not None:
         return None
     if candidate.state is WorkState.LEASED and len(_live(session, work.id)) != 1:
+        return None
+    if work.kind == WorkKind.TILE and not lock_for(db, session, settings, worker, job.id, now):
         return None
     expected = expected_seconds(settings.leases, work.expected_seconds, device.score)
     lease = Lease(

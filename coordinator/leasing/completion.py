@@ -13,12 +13,14 @@ from coordinator.config import Settings
 from coordinator.errors import Conflict, TooLarge, Unprocessable
 from coordinator.leasing.held import COMMITTING, Held, hold, lease_lost, revive
 from coordinator.leasing.workers import seen
+from coordinator.settlement import domain as settings_domain
 from coordinator.states import change_lease, change_work, tell_output
 from coordinator.store.database import Database
 from coordinator.store.models import Blob, Output
 from coordinator.tasks import hint_after_commit
 from jobs.manifest import Asset
 from jobs.states import LeaseState, WorkKind, WorkState
+from jobs.typed_data import Domain, completion_message, recover
 from jobs.wire import Complete, Completed
 
 __all__ = ["complete"]
@@ -27,16 +29,21 @@ _MAX_RESULT_BYTES = 16 << 20
 _TAKEN = (LeaseState.UPLOADED, LeaseState.ACCEPTED, LeaseState.REJECTED)
 
 
-def complete(db: Database, settings: Settings, *, node: str, lease_id: str, body: Complete) -> Completed:
-    """All that belongs to the lease is uploaded. The same again is answered the same.
+def complete(
+    db: Database, settings: Settings, *, node: str, lease_id: str, body: Complete, domain: Domain | None = None
+) -> Completed:
+    """All that belongs to the lease is uploaded; of a tile or an audit its worker signs that. The same again is
+    answered the same.
 
-    Raises NotFound; Conflict `lease_lost`, `not_committed`, `blob_missing`, `completed_already`; Unprocessable;
-    TooLarge."""
-    node = to_checksum_address(node)
-    return db.transact(lambda session: _complete(session, settings, node, lease_id, body, db.now()))
+    Raises NotFound; Conflict `lease_lost`, `not_committed`, `blob_missing`, `completed_already`; Unprocessable
+    (`bad_signature`, `wrong_size`, `wrong_blobs`); TooLarge."""
+    node, domain = to_checksum_address(node), domain or settings_domain(settings)
+    return db.transact(lambda session: _complete(session, settings, domain, node, lease_id, body, db.now()))
 
 
-def _complete(session: Session, settings: Settings, node: str, lease_id: str, body: Complete, now: float) -> Completed:
+def _complete(
+    session: Session, settings: Settings, domain: Domain, node: str, lease_id: str, body: Complete, now: float
+) -> Completed:
     seen(session, node, now)
     held = hold(session, node, lease_id, body.token)
     lease = held.lease
@@ -53,7 +60,7 @@ def _complete(session: Session, settings: Settings, node: str, lease_id: str, bo
         raise lease_lost(lease)
     _require(session, node, body.blobs)
     if committing:
-        _hand_in(session, held, body)
+        _hand_in(session, domain, held, body)
     else:
         _take(session, held, body, now)
     return Completed(state=lease.state)
@@ -69,14 +76,25 @@ def _require(session: Session, node: str, blobs: tuple[Asset, ...]) -> None:
             raise Unprocessable(f"{asset.path} has {blob.size} bytes, not {asset.size}", code="wrong_size")
 
 
-def _hand_in(session: Session, held: Held, body: Complete) -> None:
+def _hand_in(session: Session, domain: Domain, held: Held, body: Complete) -> None:
     """A tile's or audit's raw result: it is looked at outside this transaction."""
     lease, work, job = held
     if len(body.blobs) != 1:
         raise Unprocessable(f"a {lease.kind} has exactly one result, not {len(body.blobs)}", code="wrong_blobs")
     blob = body.blobs[0].sha256
+    assert lease.root is not None
+    message = completion_message(
+        domain, lease=lease.id, token=body.token, root=bytes.fromhex(lease.root[2:]), result=bytes.fromhex(blob)
+    )
+    if body.signature is None or recover(message, body.signature) != lease.node:
+        raise Unprocessable(
+            f"signature: {lease.node} did not sign that it delivers {blob} for {lease.root}; an agent of this version "
+            "does", code="bad_signature",
+        )  # fmt: skip
     link(session, job.id, blob, "audit" if lease.kind == WorkKind.AUDIT else "result")
-    change_lease(session, lease, LeaseState.UPLOADED, blob=blob, progress=1.0)
+    change_lease(
+        session, lease, LeaseState.UPLOADED, blob=blob, progress=1.0, completion_signature=body.signature
+    )  # fmt: skip
     if work.state == WorkState.LEASED:
         told = {"node": lease.node, "attempt": lease.attempt, "seconds": lease.seconds}
         change_work(session, work, WorkState.CHECKING, tell=told)

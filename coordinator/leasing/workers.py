@@ -18,6 +18,7 @@ from coordinator.events import wake_after_commit
 from coordinator.settlement import domain
 from coordinator.store.database import Database
 from coordinator.store.models import Node
+from coordinator.tasks import hint_after_commit
 from jobs.auction import reputation
 from jobs.constraints import Constraint, Machine, Needs, region_error
 from jobs.typed_data import node_owner_message, recover
@@ -216,6 +217,8 @@ def register(db: Database, settings: Settings, *, address: str, body: RegisterNo
                 setattr(node, name, value)
         session.flush()
         wake_after_commit(session)
+        if not node.trusted:
+            hint_after_commit(session, "look", node.owner)
         return node
 
     try:

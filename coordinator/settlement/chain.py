@@ -14,7 +14,7 @@ from coordinator.config import ChainSettings, Settings
 from jobs.typed_data import Domain
 from jobs.wire import ChainInfo
 
-__all__ = ["chain_info", "client", "domain", "receipt_signer"]
+__all__ = ["addresses", "chain_info", "client", "domain", "receipt_signer"]
 
 TOKEN_NAME = "Kiln"  # noqa: S105 - the EIP-712 name of the token, not a secret
 
@@ -48,24 +48,32 @@ def _addresses(path: Path) -> Addresses:
     return Addresses.load(path)
 
 
+def addresses(settings: Settings) -> Addresses:
+    """Where the contracts are, by the deployment's own file. Raises NotDeployed."""
+    return _addresses(settings.chain.addresses_file)
+
+
 def domain(settings: Settings) -> Domain:
     """The EIP-712 domain of everything signed for this deployment; needs the address file, not the chain."""
-    addresses = _addresses(settings.chain.addresses_file)
-    return Domain(chain_id=addresses.chain_id, escrow=addresses.escrow)
+    known = addresses(settings)
+    return Domain(chain_id=known.chain_id, escrow=known.escrow)
 
 
 def chain_info(settings: Settings) -> ChainInfo | None:
     """What clients are told of the chain; None while nothing is deployed or nothing answers."""
     try:
-        addresses = _addresses(settings.chain.addresses_file)
+        known = addresses(settings)
         client(settings).check()
     except ChainError:
         return None
     return ChainInfo(
-        chain_id=addresses.chain_id,
-        token=addresses.token,
+        chain_id=known.chain_id,
+        token=known.token,
         token_name=TOKEN_NAME,
-        escrow=addresses.escrow,
-        distributor=addresses.distributor,
+        escrow=known.escrow,
+        distributor=known.distributor,
+        registry=known.registry or None,
+        disputes=known.disputes or None,
+        oracle=known.oracle or None,
         rpc_url=settings.chain.public_rpc_url,
     )

@@ -68,7 +68,9 @@ def _collect(db: Database) -> int | None:
         found = session.execute(
             select(Receipt, Job)
             .join(Job, Job.id == Receipt.job_id)
-            .where(Receipt.epoch.is_(None), Job.state.in_([str(state) for state in JOB_FINAL]))
+            .where(
+                Receipt.epoch.is_(None), Receipt.withdrawn.is_(None), Job.state.in_([str(state) for state in JOB_FINAL])
+            )
             .order_by(Receipt.work_id)
         ).all()
         unpaid = []

@@ -8,24 +8,28 @@ import structlog
 from sqlalchemy.orm import Session
 
 from contracts.client import ChainClient, EscrowState, JobState, PreparedTx
-from contracts.errors import Reverted
+from contracts.errors import Reverted, TransactionPending
 from contracts.typed_data import JobOrder, Permit
 from coordinator.config import Settings
+from coordinator.settlement.awards import award
 from coordinator.settlement.chain import client
-from coordinator.settlement.receipts import job_receipts, receipt_tree
+from coordinator.settlement.receipts import job_receipts, receipt_tree, withdraw_unsound
 from coordinator.settlement.transactions import transact
 from coordinator.states import change_job
 from coordinator.store.database import Database
-from coordinator.store.models import Job
+from coordinator.store.models import ChainTransaction, Job
 from jobs import states
 from jobs.pricing import split_price
 from jobs.typed_data import chain_job_id
 from jobs.wire import AcceptJob, PermitSignature, SettlementView
 
-__all__ = ["open_escrow", "settle"]
+__all__ = ["open_escrow", "settle", "to_its_end"]
 
 log = structlog.get_logger(__name__)
 
+MOST_VOIDED = 3
+"""After so many voided proposals the escrow takes no other (MAX_VOIDED of JobEscrow)."""
+_MOST_STEPS = 8
 _WINDOW_WAITED_FOR = 3.0
 """Seconds of challenge window that a task waits out itself; a longer one is left to the next beat."""
 
@@ -68,8 +72,10 @@ def open_escrow(db: Database, settings: Settings, job_id: str) -> None:
         try:
             tx = transact(db, settings, f"open:{job_id}", prepare).hash
         except Reverted as error:
-            failure = (f"escrow_{error.name or 'refused'}".lower(), f"the escrow could not be opened: {error}")
-    elif state.state is not JobState.OPEN or not _same_order(state, job, order):
+            state = chain.escrow(job_key)
+            if state.state is JobState.NONE:
+                failure = (f"escrow_{error.name or 'refused'}".lower(), f"the escrow could not be opened: {error}")
+    if state.state is not JobState.NONE and not (state.state is JobState.OPEN and _same_order(state, job, order)):
         failure = ("escrow_taken", "the escrow of this job id was opened with other terms; submit the job again")
     with db.begin() as session:
         row = session.get(Job, job_id)
@@ -85,46 +91,19 @@ def open_escrow(db: Database, settings: Settings, job_id: str) -> None:
 
 
 def settle(db: Database, settings: Settings, job_id: str) -> bool:
-    """Bring a job that is SETTLING to its end on chain: propose, finalize (or give all of it back where nothing
-    passed), and its final state. Each step is skipped where the chain shows that it was taken.
+    """Bring a job that is SETTLING to its end on chain, and to its final state.
 
-    Returns whether the job is final now. Raises ChainUnavailable and TransactionPending: the same call later goes on.
-    """
+    Returns whether the job is final now: not while the challenge window is open, nor while auditors rule. Raises
+    ChainUnavailable and TransactionPending: the same call later goes on."""
     with db.read() as session:
         job = session.get(Job, job_id)
         if job is None or job.state != states.JobState.SETTLING:
             return True
-        receipts = job_receipts(session, job_id)
-        price = sum(receipt.price for receipt in receipts)
-        root = receipt_tree(receipts).root if receipts else bytes(32)
         view = SettlementView.model_validate(job.settlement) if job.settlement else _empty()
-        count = len(receipts)
-    view = view.model_copy(update={"price": price, "receipt_root": "0x" + root.hex()})
-    job_key = chain_job_id(job_id)
-    chain = client(settings)
-    state = chain.escrow(job_key)
-    if state.state is JobState.OPEN and count == 0:
-        result = transact(db, settings, f"cancel:{job_id}", lambda c, n: c.prepare_cancel(job_key, nonce=n))
-        view = view.model_copy(update={"settlement_tx": result.hash})
-        state = chain.escrow(job_key)
-    if state.state is JobState.OPEN:
-        proposed = transact(
-            db, settings, f"propose:{job_id}", lambda c, n: c.prepare_propose(job_key, price, root, count, nonce=n)
-        )
-        view = view.model_copy(update={"propose_tx": proposed.hash})
-        state = chain.escrow(job_key)
-    if state.state is JobState.PROPOSED:
-        if not _wait_for_window(chain, state):
-            _remember(db, job_id, view)
-            return False
-        result = transact(db, settings, f"finalize:{job_id}", lambda c, n: c.prepare_finalize(job_key, nonce=n))
-        view = view.model_copy(update={"settlement_tx": result.hash})
-        state = chain.escrow(job_key)
-    if state.state is JobState.FINALIZED:
-        split = split_price(state.cap, state.price)
-        view = view.model_copy(update={"burned": split.burned, "fee": split.fee, "refund": split.refund})
-    elif state.state is JobState.REFUNDED:
-        view = view.model_copy(update={"price": 0, "refund": state.cap})
+    view, over = _drive(db, settings, job_id, view)
+    if not over:
+        _remember(db, job_id, view)
+        return False
     with db.begin() as session:
         row = session.get(Job, job_id)
         if row is None or row.state != states.JobState.SETTLING:
@@ -132,6 +111,86 @@ def settle(db: Database, settings: Settings, job_id: str) -> bool:
         _finish(session, row, view, db.now())
     log.info("settled", job=job_id, burned=str(view.burned), refund=str(view.refund))
     return True
+
+
+def to_its_end(db: Database, settings: Settings, job_id: str) -> None:
+    """The same for a job that is final by its row, where a reorganised chain has undone the last step."""
+    with db.read() as session:
+        job = session.get(Job, job_id)
+        if job is None or job.state not in states.JOB_FINAL:
+            return
+        view = SettlementView.model_validate(job.settlement) if job.settlement else _empty()
+    view, _ = _drive(db, settings, job_id, view)
+    _remember(db, job_id, view)
+
+
+def _drive(db: Database, settings: Settings, job_id: str, view: SettlementView) -> tuple[SettlementView, bool]:
+    """Take step after step, each from what the chain shows: propose, finalize, or give all of it back. Returns what is
+    known of the settlement then, and whether the chain has the job in a final state."""
+    job_key, chain = chain_job_id(job_id), client(settings)
+    for _ in range(_MOST_STEPS):
+        state = chain.escrow(job_key)
+        try:
+            match state.state:
+                case JobState.NONE:
+                    return view, _never_opened(db, job_id)
+                case JobState.OPEN:
+                    view = _end_open(db, settings, job_id, view, state)
+                case JobState.PROPOSED:
+                    if not _wait_for_window(chain, state):
+                        return view, False
+                    result = transact(
+                        db, settings, f"finalize:{job_id}", lambda c, n: c.prepare_finalize(job_key, nonce=n)
+                    )
+                    view = view.model_copy(update={"settlement_tx": result.hash})
+                case JobState.DISPUTED:
+                    return view, False
+                case JobState.FINALIZED:
+                    split = split_price(state.cap, state.price)
+                    paid = {"price": state.price, "burned": split.burned, "fee": split.fee, "refund": split.refund}
+                    return view.model_copy(update={**paid, "receipt_root": "0x" + state.receipt_root.hex()}), True
+                case JobState.REFUNDED:
+                    nothing = {"price": 0, "burned": 0, "fee": 0, "refund": state.cap}
+                    return view.model_copy(update=nothing), True
+        except Reverted as error:
+            # Somebody else was first (anybody finalizes, challenges, refunds): what there is now is looked at anew.
+            log.info("step_was_refused", job=job_id, state=state.state.name, error=str(error))
+    raise TransactionPending(f"job {job_id} changes on chain while it is settled; it is looked at again later")
+
+
+def _end_open(
+    db: Database, settings: Settings, job_id: str, view: SettlementView, state: EscrowState
+) -> SettlementView:
+    """The next step of an escrow that is open: a price for what passed, or all of it back where nothing did, where it
+    is too late, or where too many proposals were voided."""
+    job_key, chain = chain_job_id(job_id), client(settings)
+    if state.voided:
+        withdraw_unsound(db, settings, job_id)
+    with db.read() as session:
+        receipts = job_receipts(session, job_id)
+        price = sum(receipt.price for receipt in receipts)
+        root = receipt_tree(receipts).root if receipts else bytes(32)
+    count = len(receipts)
+    view = view.model_copy(update={"price": price, "receipt_root": "0x" + root.hex()})
+    if count == 0:
+        result = transact(db, settings, f"cancel:{job_id}", lambda c, n: c.prepare_cancel(job_key, nonce=n))
+        return view.model_copy(update={"settlement_tx": result.hash})
+    last = state.deadline + chain.terms().grace
+    if state.voided >= MOST_VOIDED or (not state.voided and chain.time() > last):
+        result = transact(db, settings, f"refund:{job_id}", lambda c, n: c.prepare_refund(job_key, nonce=n))
+        return view.model_copy(update={"settlement_tx": result.hash})
+    award(db, settings, job_id)
+    # A voided proposal's key is spent: each one has its own.
+    key = f"propose:{job_id}" + (f":{state.voided}" if state.voided else "")
+    proposed = transact(db, settings, key, lambda c, n: c.prepare_propose(job_key, price, root, count, nonce=n))
+    return view.model_copy(update={"propose_tx": proposed.hash})
+
+
+def _never_opened(db: Database, job_id: str) -> bool:
+    """Whether an escrow that the chain does not know will never be there: its opening is sent again while there is a
+    row of it, and was refused for good where there is none."""
+    with db.read() as session:
+        return session.get(ChainTransaction, f"open:{job_id}") is None
 
 
 def _empty() -> SettlementView:

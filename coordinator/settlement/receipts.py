@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
 from coordinator.settlement.chain import domain, receipt_signer
+from coordinator.store.database import Database
 from coordinator.store.models import Receipt
-from jobs.typed_data import receipt_message, sign
+from jobs.typed_data import receipt_message, recover, sign
 from verification.receipts import ReceiptTree, receipt_leaf
 
-__all__ = ["SignedReceipt", "job_receipts", "receipt_tree", "sign_receipt"]
+__all__ = ["SignedReceipt", "job_receipts", "receipt_tree", "sign_receipt", "withdraw_unsound"]
 
 
 class SignedReceipt(NamedTuple):
@@ -38,8 +39,29 @@ def sign_receipt(
 
 
 def job_receipts(session: Session, job_id: str) -> Sequence[Receipt]:
-    """A job's receipts in the order in which they are leaves of its tree: by tile."""
-    return session.scalars(select(Receipt).where(Receipt.job_id == job_id).order_by(Receipt.tile)).all()
+    """A job's receipts in the order in which they are leaves of its tree: by tile. Without those withdrawn."""
+    return session.scalars(
+        select(Receipt).where(Receipt.job_id == job_id, Receipt.withdrawn.is_(None)).order_by(Receipt.tile)
+    ).all()
+
+
+def withdraw_unsound(db: Database, settings: Settings, job_id: str) -> None:
+    """After a proposal was voided: take out of the next one whatever a chain can prove wrong of it, a receipt that
+    our signer did not sign as it stands, and the second of one tile. Their nodes are not paid for them."""
+    signer, _ = receipt_signer(settings)
+    with db.begin() as session:
+        tiles: set[int] = set()
+        for receipt in job_receipts(session, job_id):
+            message = receipt_message(
+                domain(settings), job=job_id, tile=receipt.tile, attempt=receipt.attempt, node=receipt.node,
+                commitment=bytes.fromhex(receipt.commitment[2:]), price=receipt.price,
+            )  # fmt: skip
+            leaf = "0x" + receipt_leaf(message, bytes.fromhex(receipt.signature[2:])).hex()
+            if recover(message, receipt.signature) != signer or leaf != receipt.leaf:
+                receipt.withdrawn = "it is not what the receipt signer signed"
+            elif receipt.tile in tiles:
+                receipt.withdrawn = "another receipt pays its tile"
+            tiles.add(receipt.tile)
 
 
 def receipt_tree(receipts: Sequence[Receipt]) -> ReceiptTree:

@@ -1,44 +1,67 @@
-"""Transactions of ours: written down, then sent; each key once; the same bytes again after any crash."""
+"""Transactions of ours: written down, then sent; each key once; the same bytes again after any crash.
+
+The coordinator keeps its own nonce: it is part of the row, unique, and drawn from the rows. A row may be signed anew at
+a higher fee while it is stuck (`coordinator.settlement.reconciling`); the hashes of what went out before stay with it,
+since any one of them may be mined, and only one can.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 import structlog
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from contracts.client import ChainClient, PreparedTx, TxResult
-from contracts.errors import ChainUnavailable, NonceUsed, Reverted, TransactionPending
+from contracts.errors import NonceUsed, TransactionPending, TransactionRefused
 from coordinator.config import Settings
 from coordinator.settlement.chain import client
 from coordinator.store.database import Database
 from coordinator.store.models import ChainTransaction
 
-__all__ = ["reconcile", "transact"]
+__all__ = ["hashes", "note", "retire", "transact"]
 
 log = structlog.get_logger(__name__)
 
 _NONCE_RACES = 20
+_FOREIGN = 3
+"""So often a transaction of another program with our key may take our nonce in one call."""
+_WAIT_SECONDS = 20.0
+"""How long a task waits for a block; then the same call goes on at the next beat."""
 
 
-def _note(db: Database, key: str, state: str, result: TxResult | None = None) -> None:
+def hashes(row: ChainTransaction) -> list[str]:
+    """All hashes under which this transaction may be mined, the newest first."""
+    return [row.hash, *reversed(row.replaced or [])]
+
+
+def note(db: Database, key: str, state: str, result: TxResult | None = None) -> None:
+    """Keep what became of a transaction."""
     values: dict[str, object] = {"state": state}
     if result is not None:
         values["result"] = {"block": result.block_number, "gas": result.gas_used, "fee_wei": str(result.fee_wei)}
     with db.begin() as session:
+        row = session.get(ChainTransaction, key)
+        if row is None:
+            return
+        if state == "sent":
+            values["sent_at"] = row.sent_at or db.now()
+        if result is not None and result.hash != row.hash:
+            values |= {"hash": result.hash, "replaced": [one for one in hashes(row) if one != result.hash]}
         session.execute(update(ChainTransaction).where(ChainTransaction.key == key).values(**values))
 
 
 def _write_down(
     db: Database, chain: ChainClient, key: str, prepare: Callable[[ChainClient, int], PreparedTx]
-) -> tuple[bytes, str]:
+) -> ChainTransaction:
     """Prepare under the next free nonce and insert the row; whoever else took the nonce meanwhile, take the next."""
     for _ in range(_NONCE_RACES):
         with db.read() as session:
             known = session.get(ChainTransaction, key)
             if known is not None:
-                return known.raw, known.hash
+                return known
             highest = session.scalar(select(func.max(ChainTransaction.nonce)))
         nonce = max(chain.next_nonce(), 0 if highest is None else highest + 1)
         prepared = prepare(chain, nonce)
@@ -51,78 +74,82 @@ def _write_down(
                 session.add(row)
         except IntegrityError:
             continue
-        return prepared.raw, prepared.hash
+        return row
     raise TransactionPending(f"{key}: no nonce was to be had in {_NONCE_RACES} tries; it is tried again later")
 
 
 def transact(db: Database, settings: Settings, key: str, prepare: Callable[[ChainClient, int], PreparedTx]) -> TxResult:
-    """Do what `key` names on chain, once, and return the mined result.
+    """Do what `key` names on chain, once, and return the mined result, confirmed as the settings ask.
 
     `prepare(chain, nonce)` signs it; it is called only where nothing is written down under the key yet. Raises
     Reverted where a contract refuses it (and forgets the key, so that it may be tried in another state),
     ChainUnavailable and TransactionPending where the same call later goes on from here.
     """
     chain = client(settings)
-    raw, tx_hash = _write_down(db, chain, key, prepare)
-    result = chain.receipt(tx_hash)
-    if result is None:
-        try:
-            chain.send(raw)
-        except NonceUsed:
-            # Somebody else sent from this account: our bytes can never be mined. Forget them and prepare anew.
-            log.warning("nonce taken by a foreign transaction", key=key)
-            _forget(db, key)
-            raw, tx_hash = _write_down(db, chain, key, prepare)
-            chain.send(raw)
-        _note(db, key, "sent")
-        result = chain.wait(tx_hash)
-    if not result.succeeded:
-        _note(db, key, "failed", result)
-        _retire(db, key)
-        result.checked()
-    _note(db, key, "mined", result)
-    return result
+    for _ in range(_FOREIGN):
+        row = _write_down(db, chain, key, prepare)
+        result = found(chain, hashes(row))
+        if result is None:
+            try:
+                chain.send(row.raw)
+            except NonceUsed:
+                if (result := found(chain, hashes(row))) is None:
+                    # Somebody else sent from this account: our bytes can never be mined. Prepare anew.
+                    log.warning("nonce taken by a foreign transaction", key=key)
+                    retire(db, key, "lost")
+                    continue
+            except TransactionRefused as error:
+                # Another call of ours may have replaced it meanwhile, or its fee has become too low: both are found
+                # by waiting, and mended by reconciling.
+                log.warning("not_taken", key=key, error=str(error))
+            note(db, key, "sent")
+        result = result or _wait(db, chain, key)
+        _confirm(chain, settings, key, result)
+        if not result.succeeded:
+            note(db, key, "failed", result)
+            retire(db, key, "refused")
+            result.checked()
+        note(db, key, "mined", result)
+        return result
+    raise TransactionPending(f"{key}: another program sends from the coordinator's account; give it one of its own")
 
 
-def _forget(db: Database, key: str) -> None:
-    with db.begin() as session:
-        row = session.get(ChainTransaction, key)
-        if row is not None:
-            session.delete(row)
+def found(chain: ChainClient, known: Sequence[str]) -> TxResult | None:
+    """The one of these transactions that is mined."""
+    for one in known:
+        if (result := chain.receipt(one)) is not None:
+            return result
+    return None
 
 
-def _retire(db: Database, key: str) -> None:
-    """A refused transaction keeps its nonce and its row, under a name that frees the key."""
+def _wait(db: Database, chain: ChainClient, key: str) -> TxResult:
+    """Until any of the row's transactions is mined; a reconciling process may add to them meanwhile."""
+    until, pause = time.monotonic() + _WAIT_SECONDS, 0.01
+    while True:
+        with db.read() as session:
+            row = session.get(ChainTransaction, key)
+        if row is None:
+            raise TransactionPending(f"{key}: its transaction was given up meanwhile; it is tried again later")
+        if (result := found(chain, hashes(row))) is not None:
+            return result
+        if time.monotonic() > until:
+            raise TransactionPending(f"{key}: transaction {row.hash} is not mined yet; it is looked at again later")
+        time.sleep(pause)
+        pause = min(2 * pause, 1.0)
+
+
+def _confirm(chain: ChainClient, settings: Settings, key: str, result: TxResult) -> None:
+    """Raises TransactionPending while too few blocks lie on top of it."""
+    wanted = settings.chain.confirmations
+    if wanted and (depth := chain.block() - result.block_number) < wanted:
+        raise TransactionPending(f"{key}: {depth} of {wanted} blocks lie on transaction {result.hash}")
+
+
+def retire(db: Database, key: str, why: str) -> None:
+    """A transaction that did not do it keeps its nonce and its row, under a name that frees the key."""
     with db.begin() as session:
         row = session.get(ChainTransaction, key)
         if row is not None:
             session.execute(
-                update(ChainTransaction).where(ChainTransaction.key == key).values(key=f"{key}:refused:{row.nonce}")
+                update(ChainTransaction).where(ChainTransaction.key == key).values(key=f"{key}:{why}:{row.nonce}")
             )
-
-
-def reconcile(db: Database, settings: Settings) -> int:
-    """Send again what the chain does not know: what was written down and never sent, and what a chain forgot that
-    came back with an older state. In the order of nonces; returns how many were sent."""
-    chain = client(settings)
-    try:
-        first = chain.next_nonce()
-    except ChainUnavailable:
-        return 0
-    with db.read() as session:
-        rows = session.execute(
-            select(ChainTransaction.key, ChainTransaction.raw)
-            .where(ChainTransaction.nonce >= first)
-            .order_by(ChainTransaction.nonce)
-        ).all()
-    sent = 0
-    for key, raw in rows:
-        try:
-            chain.send(raw)
-            sent += 1
-            log.info("sent again", key=key)
-        except (NonceUsed, Reverted) as error:
-            log.warning("not sent again", key=key, error=str(error))
-        except ChainUnavailable:
-            break
-    return sent

@@ -1,4 +1,4 @@
-"""`kilnet up`, `kilnet demo`, `kilnet doctor`."""
+"""`kilnet up`, `kilnet demo`, `kilnet doctor`, `kilnet faucet`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command("up")(_up)
     app.command("demo")(_demo)
     app.command("doctor")(_doctor)
+    app.command("faucet")(_faucet)
 
 
 def _up(
@@ -62,6 +63,44 @@ def _doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON objec
     else:
         _print_checks(checks, ok=ok)
     raise typer.Exit(0 if ok else 1)
+
+
+def _faucet(
+    address: Annotated[str, typer.Argument(help="Who gets them: 0x and 40 hex digits.")],
+    kiln: Annotated[int, typer.Option(min=0, max=1_000_000, help="KILN that the account is filled up to.")] = 1_000,
+    data: Annotated[Path | None, typer.Option(help="Data folder. [default: $KILNET_DATA or the user's data]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Fill an account up with KILN and gas of this machine's local chain, where they are worth nothing."""
+    import re
+
+    from contracts.errors import ChainError
+    from coordinator.config import Settings
+    from coordinator.stack.faucet import fill_up
+    from coordinator.stack.layout import Layout
+    from jobs.errors import BadInput, Unavailable
+    from jobs.pricing import display_kiln
+
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
+        raise BadInput(f"{address[:60]!r} is no address: 0x and 40 hex digits")
+    layout = Layout.at(data)
+    if not layout.addresses.exists():
+        raise Unavailable(f"no local stack has run in {layout.data}: start one with `kilnet up`")
+    try:
+        sent = fill_up(Settings.load(layout.settings), [to_checksum(address)], kiln)
+    except ChainError as error:
+        raise Unavailable(str(error)) from error
+    if as_json:
+        typer.echo(json.dumps({"address": address, "sent": str(sent)}))
+    else:
+        typer.echo(f"{address}: {display_kiln(sent)} KILN sent, and gas where it had little")
+
+
+def to_checksum(address: str) -> str:
+    """The address as the chain library wants it."""
+    from eth_utils.address import to_checksum_address
+
+    return str(to_checksum_address(address))
 
 
 def _print_checks(checks: list[Check], *, ok: bool) -> None:

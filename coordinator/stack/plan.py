@@ -22,6 +22,8 @@ from jobs.planner import PlanPolicy
 
 __all__ = ["Plan", "StackOptions", "ensure_key", "node_threads", "plan_stack", "worker_options"]
 
+_USD_PER_KILN = "0.1"
+"""As it was deployed; the tokens of a local chain are worth nothing."""
 _PORTS_KEPT = "ports.json"
 
 
@@ -107,6 +109,7 @@ def _settings(
             addresses_file=layout.addresses,
             coordinator_key_file=layout.coordinator_key,
             fee_poll_seconds=0.2,
+            report_usd_per_kiln=_USD_PER_KILN,
         ),
         trusted=trusted,
         expected_nodes=nodes,
@@ -239,6 +242,8 @@ def _worker(layout: Layout, name: str, address: str, gateway_url: str, options: 
     threads = node_threads(1 if trusted else options.nodes)
     command = [sys.executable, "-m", "node", "run"]
     command += worker_options(layout, name, gateway_url, threads=threads, unsandboxed=options.unsandboxed)
+    if not trusted:
+        command.append("--stake-as-needed")
     title = "trusted worker" if trusted else "node"
     if trusted:
         command.append("--trusted")

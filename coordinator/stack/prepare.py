@@ -6,43 +6,55 @@ It may be repeated: what is done already stays as it is.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from contracts.errors import ChainError
 from coordinator.config import Settings
 from coordinator.stack.layout import Layout
 from jobs.errors import KilnetError
-from jobs.pricing import UNIT
 
 __all__ = ["deploy_contracts"]
 
-WALLET_KILN = 10_000
-"""What the client's wallet is filled up to, on a chain whose tokens are worth nothing."""
+PRICE_MAX_AGE = 24 * 3600
+"""Seconds. The price is the same for ever and reported again and again, so that a local chain works as another does."""
 
 
 def deploy_contracts(settings: Settings) -> None:
-    """Deploys what is missing on the local chain and fills the client's wallet."""
-    from contracts.client import ChainClient
+    """Deploys what is missing on the local chain, fills the wallets of the client and of the stack's own nodes, and
+    looks the price up, which nobody waits for then."""
     from contracts.deploy import DeployParams, deploy
     from contracts.keys import LocalKeys, account_from_key
 
     layout = Layout(settings.data)
     keys = LocalKeys.load(layout.chain_keys)
-    addresses = deploy(
+    deploy(
         settings.chain.rpc_url,
         bytes(keys.deployer.key),
         coordinator=keys.coordinator.address,
         treasury=keys.treasury.address,
         signer=keys.coordinator.address,
         params=DeployParams(
-            grace=int(settings.grace_seconds), guardian=keys.guardian.address, faucet=keys.faucet.address
+            grace=int(settings.grace_seconds),
+            guardian=keys.guardian.address,
+            faucet=keys.faucet.address,
+            price_max_age=PRICE_MAX_AGE,
         ),
         addresses_file=settings.chain.addresses_file,
     )
-    wallet = account_from_key(layout.client_key.read_text(encoding="ascii").strip()).address
-    faucet = ChainClient(settings.chain.rpc_url, addresses, bytes(keys.faucet.key))
-    missing = WALLET_KILN * UNIT - faucet.balance_of(wallet)
-    if missing > 0:
-        faucet.transfer(wallet, missing)
+    from coordinator.settlement import refresh_price
+    from coordinator.stack.faucet import NODE_KILN, WALLET_KILN, fill_up
+    from coordinator.store.database import Database
+
+    def address(key: Path) -> str:
+        return str(account_from_key(key.read_text(encoding="ascii").strip()).address)
+
+    fill_up(settings, [address(layout.client_key)], WALLET_KILN)
+    nodes = [address(key) for key in sorted(layout.node("").glob("*/key"))]
+    fill_up(settings, [node for node in nodes if node not in settings.trusted], NODE_KILN)
+    db = Database(settings.database_url)
+    db.migrate()
+    refresh_price(db, settings)
+    db.close()
 
 
 def main() -> int:

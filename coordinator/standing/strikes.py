@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.standing.counters import blame, pardon, review
 from coordinator.store.models import Node, Strike
+from coordinator.tasks import hint_after_commit
 from jobs.states import StrikeKind, StrikeState
 
 __all__ = ["confirm", "count", "overturn", "stand_alone", "strike"]
@@ -48,9 +49,13 @@ def strike(
         node=node, owner=row.owner, kind=str(kind), key=key, job_id=job, lease_id=lease, tile=tile, lane=lane,
         reason=reason, evidence=evidence, auditor=auditor, state=str(state), counted=False, slashable=slashable,
         created_at=now, decided_at=None if state is StrikeState.OPEN else now,
+        # The chain can check this one by itself; whatever else counts here is never slashed for.
+        dispute="wanted" if kind is StrikeKind.TWO_COMMITMENTS and slashable else None,
     )  # fmt: skip
     session.add(made)
     session.flush()
+    if made.dispute:
+        hint_after_commit(session, "dispute", str(made.id))
     if kind in _AUDITING and row.barred is None:
         row.barred = reason
     if kind in _UNDENIABLE and not row.trusted and row.suspended is None:

@@ -13,8 +13,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 __all__ = [
-    "Account", "ApiKey", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob", "Lease",
-    "Node", "Output", "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Strike", "Work",
+    "Account", "ApiKey", "Award", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob",
+    "Lease", "Node", "Operator", "Output", "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Strike",
+    "Work",
 ]  # fmt: skip
 
 
@@ -260,6 +261,8 @@ class Lease(Base):
     secret: Mapped[bytes]
     root: Mapped[str | None] = mapped_column(String(66))
     node_signature: Mapped[str | None] = mapped_column(String(132))
+    completion_signature: Mapped[str | None] = mapped_column(String(132))
+    """The worker's, that `blob` is what it delivered for `root`."""
     committed_at: Mapped[float | None]
     seconds: Mapped[float | None]
     """Time that the work took, as the worker says."""
@@ -300,6 +303,35 @@ class Node(Base):
     """Audits that it has done."""
     barred: Mapped[str | None] = mapped_column(Text)
     """Why it is given no audits any more."""
+    operator: Mapped[str | None] = mapped_column(String(42))
+    """Who answers for its key on chain, as it was looked up last."""
+
+
+class Operator(Base):
+    """An owner as the chain has it, as it was looked up last: claims are answered without asking the chain."""
+
+    __tablename__ = "operators"
+
+    address: Mapped[str] = mapped_column(String(42), primary_key=True)
+    registered: Mapped[bool]
+    staked: Mapped[int] = mapped_column(Amount)
+    """Its own active stake."""
+    looked_at: Mapped[float] = mapped_column(index=True)
+
+
+class Award(Base):
+    """A job that an operator works on, and the stake that is locked for it until the job is final."""
+
+    __tablename__ = "awards"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    operator: Mapped[str] = mapped_column(String(42), primary_key=True, index=True)
+    stake: Mapped[int] = mapped_column(Amount)
+    state: Mapped[str] = mapped_column(String(10), index=True)
+    """wanted, locked, refused (the chain would not), passed (the job was over first), released."""
+    reason: Mapped[str | None] = mapped_column(Text)
+    tx: Mapped[str | None] = mapped_column(String(66))
+    created_at: Mapped[float]
 
 
 class Strike(Base):
@@ -330,6 +362,12 @@ class Strike(Base):
     """It has raised the worker's suspicion."""
     slashable: Mapped[bool] = mapped_column(default=False)
     """Signed contradictions, and refusals by bits that a second auditor of the class confirmed."""
+    dispute: Mapped[str | None] = mapped_column(String(10), index=True)
+    """Of what the chain itself can check: wanted, proven (and slashed), refused; None where it cannot."""
+    dispute_reason: Mapped[str | None] = mapped_column(Text)
+    dispute_tx: Mapped[str | None] = mapped_column(String(66))
+    slashed: Mapped[int | None] = mapped_column(Amount)
+    """What all who stake with the operator lost by it."""
     created_at: Mapped[float]
     decided_at: Mapped[float | None]
 
@@ -355,6 +393,8 @@ class Receipt(Base):
     created_at: Mapped[float]
     epoch: Mapped[int | None] = mapped_column(index=True)
     """The epoch whose reward root pays it; None until its job is finalized and an epoch takes it."""
+    withdrawn: Mapped[str | None] = mapped_column(Text)
+    """Why it is no part of the job's proposal, and never paid."""
 
 
 class Output(Base):
@@ -399,6 +439,10 @@ class ChainTransaction(Base):
     """prepared, sent, mined, failed."""
     result: Mapped[dict[str, Any] | None]
     created_at: Mapped[float]
+    sent_at: Mapped[float | None]
+    """When these bytes went out first; from then on it counts how long they are stuck."""
+    replaced: Mapped[list[Any] | None]
+    """Hashes of the same call at lower fees, which may still be mined in its place."""
 
 
 class Epoch(Base):

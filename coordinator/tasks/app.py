@@ -26,8 +26,11 @@ from coordinator.leasing import reap
 from coordinator.leasing.reaper import unfix_classes
 from coordinator.planning import complete_frame as complete_group
 from coordinator.planning import plan as plan_job
+from coordinator.settlement import award as lock_stake
 from coordinator.settlement import close_epoch as post_epoch
-from coordinator.settlement import open_escrow, reconcile
+from coordinator.settlement import dispute as prove
+from coordinator.settlement import look_again, look_at, open_escrow, reconcile, refresh_price
+from coordinator.settlement import release as release_stake
 from coordinator.settlement import settle as settle_job
 from coordinator.store.database import Database, Stale
 from coordinator.tasks.broker import app, apply_settings
@@ -145,7 +148,32 @@ def complete_frame(job: str, group: str = "") -> None:
 @_task("settle")
 def settle(job: str) -> None:
     """Bring a job to its end on chain."""
-    _on_chain(settle_job, job)
+    if _on_chain(settle_job, job):
+        hint("release", job)
+
+
+@_task("award")
+def award(job: str) -> None:
+    """Lock the stake of those who work on a job."""
+    _on_chain(lock_stake, job)
+
+
+@_task("release")
+def release(job: str) -> None:
+    """End the locks of a job that is over."""
+    _on_chain(release_stake, job)
+
+
+@_task("dispute")
+def dispute(strike: str) -> None:
+    """Show the chain what a node has signed twice."""
+    _on_chain(prove, strike)
+
+
+@_task("look")
+def look(owner: str) -> None:
+    """Look up what an owner has at stake; its nodes may be waiting for that."""
+    _on_chain(look_at, owner)
 
 
 @_task("reap_leases")
@@ -176,6 +204,8 @@ def resend() -> None:
         # Dropped where it still waits when the next one is sent: what is slow must not pile up.
         hint(task, *args, expires=2 * _RESEND_SECONDS)
     _on_chain(reconcile)
+    _on_chain(refresh_price)
+    _on_chain(look_again)
 
 
 def _on_chain(step: Any, *args: str) -> Any:

@@ -10,8 +10,8 @@ from sqlalchemy.orm import aliased
 
 from coordinator.states import JOB_OPEN
 from coordinator.store.database import Database
-from coordinator.store.models import Job, Lease, Work
-from jobs.states import JobState, LeaseState, WorkKind, WorkState
+from coordinator.store.models import Award, Job, Lease, Strike, Work
+from jobs.states import JOB_FINAL, JobState, LeaseState, WorkKind, WorkState
 
 __all__ = ["standing_still"]
 
@@ -81,6 +81,19 @@ def _unfinished() -> Select[Any]:
     return select(Job.id).where(Job.state.in_(_GOING_ON), tiles.correlate(Job).scalar_subquery() > 0, ~busy)
 
 
+def _to_release() -> Select[Any]:
+    return (
+        select(Award.job_id)
+        .distinct()
+        .join(Job, Job.id == Award.job_id)
+        .where(Award.state == "locked", Job.state.in_([str(state) for state in JOB_FINAL]))
+    )
+
+
+def _to_award() -> Select[Any]:
+    return select(Award.job_id).distinct().where(Award.state == "wanted")
+
+
 def _in(state: JobState) -> Select[Any]:
     return select(Job.id).where(Job.state == str(state))
 
@@ -94,7 +107,10 @@ def standing_still(db: Database) -> Iterator[tuple[str, ...]]:
         ("draw", _undrawn()),
         ("judge", _unjudged()),
         ("complete_frame", _unfinished()),
+        ("award", _to_award()),
         ("settle", _in(JobState.SETTLING)),
+        ("release", _to_release()),
+        ("dispute", select(Strike.id).where(Strike.dispute == "wanted")),
     ]
     found: list[tuple[str, ...]] = []
     with db.read() as session:

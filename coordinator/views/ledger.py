@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
 from coordinator.leasing import ONLINE_SECONDS
+from coordinator.settlement import shown_kiln_per_usd
 from coordinator.store.models import Epoch, Job, Node, Receipt, Reward
 from jobs.wire import EpochView, LedgerView, OperatorView
 
@@ -42,7 +43,7 @@ def ledger_view(session: Session, settings: Settings, *, now: float) -> LedgerVi
         jobs_settled=len(settled),
         tiles_paid=int(paid or 0),
         receipts_waiting=int(waiting or 0),
-        kiln_per_usd=settings.kiln_per_usd,
+        kiln_per_usd=shown_kiln_per_usd(session, settings),
         usd_per_kiln_hour=_price(session, now),
         epochs=tuple(views),
         operators=tuple(_operators(session, epochs[0].number if epochs else 0)),

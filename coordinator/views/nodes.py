@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from coordinator.config import Settings
 from coordinator.leasing import ONLINE_SECONDS
+from coordinator.leasing.staked import backing
 from coordinator.store.models import Node, Receipt, Strike
 from jobs.auction import reputation
 from jobs.contract import Lane
 from jobs.pricing import reward_units
 from jobs.states import StrikeKind, StrikeState
-from jobs.wire import NodeView, RegisterNode, StrikeView
+from jobs.wire import NodeView, RegisterNode, StakeView, StrikeView
 
-__all__ = ["ONLINE_SECONDS", "node_view", "node_views", "nodes_online"]
+__all__ = ["ONLINE_SECONDS", "node_view", "node_views", "nodes_online", "stake_view"]
 
 _STRIKES = 50
 
@@ -37,11 +39,31 @@ def node_view(session: Session, node: Node, *, now: float) -> NodeView:
         StrikeView(
             kind=StrikeKind(row.kind), state=StrikeState(row.state), job=row.job_id, lease=row.lease_id, tile=row.tile,
             lane=Lane(row.lane) if row.lane else None, reason=row.reason, auditor=row.auditor, counted=row.counted,
-            slashable=row.slashable, at=row.created_at,
+            slashable=row.slashable, at=row.created_at, dispute=row.dispute, dispute_reason=row.dispute_reason,
+            dispute_tx=row.dispute_tx, slashed=row.slashed,
         )
         for row in rows
     )  # fmt: skip
     return node_views(session, [node], now=now)[0].model_copy(update={"strikes": strikes})
+
+
+def stake_view(session: Session, settings: Settings, node: Node, *, now: float) -> StakeView | None:
+    """What answers for a node on chain; None where none is asked for."""
+    if node.trusted:
+        return None
+    found = backing(session, settings, node.address, node.owner, now)
+    if found is None:
+        return None
+    refusal = found.refusal
+    if refusal is None and not found.takes_more:
+        refusal = (
+            f"its stake is locked for {len(found.jobs)} open jobs: tiles of others come when one of these is final, or "
+            "with more stake"
+        )
+    return StakeView(
+        operator=found.operator, staked=found.staked, needed=found.needed, locked=found.locked, per_job=found.per_job,
+        jobs=len(found.jobs), refusal=refusal,
+    )  # fmt: skip
 
 
 def node_views(session: Session, nodes: Sequence[Node], *, now: float) -> list[NodeView]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from jobs.errors import BadInput, Refused
+from jobs.errors import BadInput, KilnetError, Refused
 from jobs.states import WorkKind
 from jobs.wire import RuntimeClass
 from node.agent.beats import Beats
@@ -26,6 +26,7 @@ from node.outbox import Delivery, LeaseRef, Outbox, StepKind
 from node.runner_pool import RunnerPool
 from node.runner_programs import choose_launcher
 from node.sandbox import Launcher
+from node.stake import join_chain
 
 __all__ = ["Agent", "WorkerFactory"]
 
@@ -82,6 +83,7 @@ class Agent:
         client = GatewayClient(Transport(settings.gateway, key))
         about = registration(settings, hardware, runtimes, sandboxed=launcher.sandboxed)
         session = client.transport.sign_in(stop=self.stop_event)
+        self._stake(client, key)
         client.register(about, stop=self.stop_event)
         if settings.trusted and not session.trusted:
             raise Refused(f"{key.address} is not one of the gateway's trusted workers; add it to `trusted` there")
@@ -93,6 +95,21 @@ class Agent:
             client.register(about, stop=self.stop_event)
 
         return self._work(client, key, launcher, runtimes, kinds, register_again)
+
+    def _stake(self, client: GatewayClient, key: NodeKey) -> None:
+        """Join the chain where that was asked for. What goes wrong is told and tried again when a claim is refused."""
+        settings = self.settings
+        if not settings.stake_as_needed:
+            return
+        try:
+            operator = key if settings.operator_key is None else NodeKey.load(settings.operator_key)
+            info = client.info(stop=self.stop_event)
+            if info.chain is None or info.chain.registry is None or info.stake is None:
+                return
+            for line in join_chain(info, key, operator, rpc=settings.rpc).done:
+                log.info("on chain: %s", line)
+        except KilnetError as error:
+            log.warning("not staked: %s", error)
 
     def _work(
         self,
@@ -133,6 +150,7 @@ class Agent:
         shared = Shared(
             key, client, outbox, beats, cache, runtimes, self.stop_event, settings.grace_seconds,
             settings.runner.threads, active, register_again, settings.data / "models",
+            lambda: self._stake(client, key),
         )  # fmt: skip
         keep = _WARM_NODE if WorkKind.TILE in kinds else _WARM_TRUSTED
         pool = RunnerPool(settings.data / "scratch" / "work", settings.runner, launcher, keep=keep)

@@ -44,6 +44,8 @@ _EXPECTED = (RunnerFailure, KilnetError, MalformedResult, OSError)
 """Whatever else work ends with is a fault of this agent: told to the gateway like the others, and logged whole."""
 _UNMEASURED_SECONDS = 30.0
 """Pause after `class_not_measured`: another node of the class, or a calibration, takes its time to come."""
+_STAKE_SECONDS = 10.0
+"""Pause after `stake_needed`: the gateway looks the stake up meanwhile."""
 _IDLE_BEFORE_SPARE = 0.5
 """Seconds without work after which a runner is started ahead of the next job."""
 
@@ -67,6 +69,8 @@ class Shared:
     register_again: Callable[[], None]
     models: Path
     """Folder for what was measured about models."""
+    stake_again: Callable[[], None]
+    """Stakes what is missing, where the operator has said that it may."""
 
     def class_of(self, offer: LeaseOffer) -> str:
         """The numerics class in which a lease's contract is done here."""
@@ -142,6 +146,11 @@ class WorkLoop(threading.Thread):
             if error.code == "class_not_measured":
                 log.warning("no work: %s", error)
                 self._shared.stop.wait(_UNMEASURED_SECONDS)
+                return None
+            if error.code == "stake_needed":
+                log.warning("no work: %s", error)
+                self._shared.stake_again()
+                self._shared.stop.wait(_STAKE_SECONDS)
                 return None
             if error.code not in ("not_registered", "class_not_registered"):
                 raise

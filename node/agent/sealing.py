@@ -91,7 +91,10 @@ def seal_result(
         numerics_class=numerics_class,
         seconds=seconds,
     )
-    done = Complete(token=offer.token, blobs=(asset,), seconds=seconds)
+    delivered = key.sign_completion(
+        domain, lease=offer.id, token=offer.token, root=tree.root, result=bytes.fromhex(asset.sha256)
+    )
+    done = Complete(token=offer.token, blobs=(asset,), seconds=seconds, signature=delivered)
     outbox.put(
         ref,
         [

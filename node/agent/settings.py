@@ -43,6 +43,11 @@ class AgentSettings:
     grace_seconds: float = 6.0
     """How long a stop waits for a tile that is nearly done, and for the outbox."""
     claim_seconds: float = 20.0
+    stake_as_needed: bool = False
+    """Register on chain and stake what the gateway asks, by the node's own key or `operator_key`."""
+    operator_key: Path | None = None
+    rpc: str | None = None
+    """Where the chain is read and written; None: as the gateway says."""
     once: bool = False
     """Stop after the first lease."""
     runner: RunnerSettings = field(default_factory=RunnerSettings)

@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--ask", type=float, default=0.1, help="USD per kiln-hour")
     parser.add_argument("--canary-cache", type=Path, default=None)
     parser.add_argument("--unsandboxed", action="store_true")
+    parser.add_argument("--stake-as-needed", action="store_true")
     given = parser.parse_args()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -35,6 +36,7 @@ def main() -> int:
         unsandboxed=given.unsandboxed,
         ask_usd_per_kiln_hour=given.ask,
         canary_folder=folder_of(given.canary_cache) if given.canary_cache else None,
+        stake_as_needed=given.stake_as_needed,
         runner=RunnerSettings(threads=given.threads, memory_bytes=int(probe().memory_bytes * 0.8)),
     )
     try:

@@ -19,12 +19,12 @@ from coordinator.config import ChainSettings, LeaseSettings, Settings
 from coordinator.leasing import claim, commit, complete, heartbeat, register
 from coordinator.leasing.awarding import AWARD_SECONDS
 from coordinator.store.database import Database
-from coordinator.store.models import Account, Job, Work
+from coordinator.store.models import Account, Job, Lease, Work
 from jobs.contract import InferContract, RenderContract
 from jobs.manifest import Asset
 from jobs.states import WorkKind
 from jobs.tiles import InferTile, RenderTile
-from jobs.typed_data import Domain, commitment_message, node_owner_message, sign
+from jobs.typed_data import Domain, commitment_message, completion_message, node_owner_message, sign
 from jobs.wire import ClaimRequest as Request
 from jobs.wire import (
     Commit,
@@ -221,8 +221,23 @@ class World:
         self, person: Person, offer: LeaseOffer, *blobs: Asset, result: dict[str, Any] | None = None
     ) -> Completed:
         """Complete a lease with blobs, whoever has uploaded them."""
-        body = Complete(token=offer.token, blobs=blobs, result=result or {}, seconds=5.0)
+        body = Complete(
+            token=offer.token, blobs=blobs, result=result or {}, seconds=5.0,
+            signature=self._signed(person, offer, blobs),
+        )  # fmt: skip
         return complete(self.db, self.settings, node=person.address, lease_id=offer.id, body=body)
+
+    def _signed(self, person: Person, offer: LeaseOffer, blobs: tuple[Asset, ...]) -> str | None:
+        """The worker's signature of what it delivers; None for work that is not committed to."""
+        with self.db.read() as session:
+            root = session.get_one(Lease, offer.id).root
+        if root is None or not blobs:
+            return None
+        message = completion_message(
+            self.domain, lease=offer.id, token=offer.token, root=bytes.fromhex(root[2:]),
+            result=bytes.fromhex(blobs[0].sha256),
+        )  # fmt: skip
+        return sign(message, person.key)
 
     def do_tile(self, person: Person, offer: LeaseOffer, data: bytes | None = None, *, cls: str = CLASS) -> Completed:
         """Commit to a tile's bytes (the true ones unless told otherwise) and deliver them."""

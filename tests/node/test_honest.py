@@ -17,7 +17,9 @@ import onnx
 import OpenEXR
 import pytest
 
+from coordinator.config import Settings
 from coordinator.stack import Layout, LocalStack, temporary_stack
+from coordinator.stack.faucet import NODE_KILN, fill_up
 from jobs.planner import PlanPolicy
 from node.keys import NodeKey
 
@@ -54,6 +56,10 @@ def cheater(stack: LocalStack, folder: Path, cheat: str) -> Iterator[str]:
     log = folder / "log"
     command = [sys.executable, "-m", "samples.cheats", "--cheat", cheat, "--data", str(folder / "node")]
     command += ["--gateway", stack.gateway_url, "--threads", "1", "--canary-cache", str(Layout.at(stack.data).canary)]
+    command.append("--stake-as-needed")
+    (folder / "node").mkdir(mode=0o700)
+    address = NodeKey.load_or_create(folder / "node" / "key").address
+    fill_up(Settings.load(Layout(stack.data).settings), [address], NODE_KILN)
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, cwd=ROOT)
     try:
@@ -61,7 +67,7 @@ def cheater(stack: LocalStack, folder: Path, cheat: str) -> Iterator[str]:
         while "registered at" not in log.read_text():
             assert process.poll() is None and time.monotonic() < until, log.read_text()
             time.sleep(0.1)
-        yield NodeKey.load(folder / "node" / "key").address
+        yield address
     finally:
         process.terminate()
         process.wait(30)

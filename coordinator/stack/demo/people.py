@@ -58,7 +58,7 @@ def cheating_node(stack: LocalStack, name: str, *, unsandboxed: bool) -> Iterato
     layout = Layout(stack.data)
     threads = node_threads(len(HONEST) + 1)
     options = worker_options(layout, name, stack.gateway_url, threads=threads, unsandboxed=unsandboxed)
-    program = [sys.executable, "-m", "samples.cheats", "--cheat", CHEATS[name], *options]
+    program = [sys.executable, "-m", "samples.cheats", "--cheat", CHEATS[name], *options, "--stake-as-needed"]
     leash = [sys.executable, "-I", "-S", str(_LEASH), str(int(signal.SIGKILL)), "0", str(os.getpid())]
     started = time.time()
     with (layout.logs / f"{name}.log").open("ab") as log:

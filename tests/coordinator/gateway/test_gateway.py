@@ -23,7 +23,7 @@ from coordinator.gateway import limits
 from coordinator.judging import draw, judge
 from coordinator.store.models import Lease
 from jobs.client import Client
-from jobs.typed_data import commitment_message, sign, sign_text
+from jobs.typed_data import commitment_message, completion_message, sign, sign_text
 from jobs.wire import LeaseOffer
 from tests.contracts.conftest import make_stack
 from tests.coordinator.gateway.conftest import Served
@@ -149,7 +149,11 @@ def test_the_whole_way_of_a_tile(http: httpx.Client, served: Served) -> None:
     }  # fmt: skip
     blob = zstandard.compress(data)
     sha = hashlib.sha256(blob).hexdigest()
+    delivered = completion_message(
+        world.domain, lease=offer.id, token=offer.token, root=root, result=bytes.fromhex(sha)
+    )
     complete = {
+        "signature": sign(delivered, person.key),
         "token": offer.token, "blobs": [{"path": "result.zst", "sha256": sha, "size": len(blob)}], "seconds": 1.0
     }  # fmt: skip
     beat = {"token": offer.token, "progress": 0.5}
@@ -171,6 +175,9 @@ def test_the_whole_way_of_a_tile(http: httpx.Client, served: Served) -> None:
     for _ in range(2):
         assert http.patch(f"/v1/blobs/{sha}/upload", content=blob[half:], headers=me | chunk).status_code == 204
     assert http.get(f"/v1/blobs/{sha}/upload", headers=me).json() == {"offset": len(blob)}
+    others = {**complete, "signature": sign(message, person.key)}
+    for unsigned in (others, {**complete, "signature": None}):
+        refused(http.post(f"{path}/complete", json=unsigned, headers=me), 422, "bad_signature")
     for _ in range(2):
         assert http.post(f"{path}/complete", json=complete, headers=me).json() == {"state": "uploaded"}
     draw(world.db, world.settings, offer.id)
