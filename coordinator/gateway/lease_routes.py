@@ -22,7 +22,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/leases")
 LeaseId = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,24}$")]
-_LOOK_SECONDS = 3.0
+_LOOK_SECONDS = 2.0
 """How often a waiting claim looks for work without a hint: some work becomes free by the mere passing of time."""
 _log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ from jobs.states import AuditPurpose, WorkKind
 from verification.lanes import Question, bits_decide, lane_between
 from verification.limits import limits_for
 
-__all__ = ["Auditor", "Panel", "auditing_in"]
+__all__ = ["Auditor", "Panel", "auditing_in", "owners_auditing"]
 
 _RANK = {Lane.EXACT: 0, Lane.WHOLE: 0, Lane.TOLERANT: 1, Lane.PERCEPTUAL: 2}
 
@@ -165,12 +165,25 @@ class Panel:
         return any(one.bits for one in self.judges(question, runtime, worker_class, fit))
 
 
+_UNPAID = (str(AuditPurpose.CONFIRM), str(AuditPurpose.GOLDEN))
+"""Confirmations and golden audits pay nobody."""
+
+
 def auditing_in(session: Session, worker: Worker) -> set[str]:
     """Jobs in which the pay of others hangs on audits of this worker, or of another of its owner: it gets no tiles of
-    them. Confirmations and golden audits pay nobody."""
+    them."""
     mine = select(Node.address).where(Node.owner == worker.owner)
-    unpaid = (str(AuditPurpose.CONFIRM), str(AuditPurpose.GOLDEN))
     asked = select(Work.job_id).where(
-        Work.kind == str(WorkKind.AUDIT), Work.for_node.in_(mine), Work.purpose.not_in(unpaid)
+        Work.kind == str(WorkKind.AUDIT), Work.for_node.in_(mine), Work.purpose.not_in(_UNPAID)
+    )
+    return set(session.scalars(asked.distinct()))
+
+
+def owners_auditing(session: Session, job: str) -> set[str]:
+    """The same from the job's side: owners whose workers' audits others are paid by."""
+    asked = (
+        select(Node.owner)
+        .join(Work, Work.for_node == Node.address)
+        .where(Work.job_id == job, Work.kind == str(WorkKind.AUDIT), Work.purpose.not_in(_UNPAID))
     )
     return set(session.scalars(asked.distinct()))

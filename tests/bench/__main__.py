@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--seconds 75] [--only render|infer|proofs|price] [--json FILE]`
+"""`python -m tests.bench [--seconds 75] [--only render|infer|proofs|price|farm] [--json FILE]`
 
 Starts a local stack with one node that has all cores and prints the ratios; absolute times only say what they are
 ratios of.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.stack import temporary_stack
+from tests.bench.farm import LARGE, SMALL, measure_farm
 from tests.bench.infer import classifier, encoder, measure_infer, reader
 from tests.bench.price import estimate_ratios
 from tests.bench.proofs import commitment_megabytes_per_second
@@ -45,6 +46,9 @@ def show(found: dict[str, dict[str, Any]]) -> None:
     for part, name, words in rows:
         if part in found:
             print(f"{found[part][name]:10.3f}  {words}")
+    for call, seconds in found.get("farm", {}).items():
+        words = f"{seconds['large'] * 1000:.0f} ms of one core in a farm of {LARGE.nodes:,} nodes"
+        print(f"{seconds['growth']:10.3f}  {call}: {words} against one of {SMALL.nodes}")
     for scene, ratio in found.get("price", {}).items():
         print(f"{ratio:10.3f}  {scene}: seconds predicted at admission against measured")
 
@@ -52,7 +56,7 @@ def show(found: dict[str, dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=75, help="length of the plain render and of the bare loop")
-    parser.add_argument("--only", choices=("render", "infer", "proofs", "price"))
+    parser.add_argument("--only", choices=("render", "infer", "proofs", "price", "farm"))
     parser.add_argument("--json", type=Path, help="also write all figures here")
     options = parser.parse_args()
     found: dict[str, dict[str, Any]] = {}
@@ -60,7 +64,10 @@ def main() -> None:
         found["proofs"] = {"megabytes_per_second": commitment_megabytes_per_second()}
     if options.only in (None, "price"):
         found["price"] = dict(estimate_ratios(PRICED))
-    if options.only not in ("proofs", "price"):
+    if options.only in (None, "farm"):
+        small, large = measure_farm(SMALL), measure_farm(LARGE)
+        found["farm"] = {call: {"large": large[call], "growth": large[call] / small[call]} for call in small}
+    if options.only not in ("proofs", "price", "farm"):
         with tempfile.TemporaryDirectory(prefix="kilnet-bench-") as temporary:
             folder = Path(temporary)
             with temporary_stack(nodes=1, data=folder / "data") as stack:
