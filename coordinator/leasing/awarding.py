@@ -73,7 +73,7 @@ class Auctions:
         bids = self._bids(job, work, self._idle(rivals))
         # Who nobody could judge stands in nobody's way; asked last, since it costs most.
         auditing = owners_auditing(self._session, job.id)
-        question, runtime = asked(self._session, job.id)
+        question, runtime, _ = asked(self._session, job.id)
         served: set[str] = set()
         for _, worker, numerics_class in bids:
             if len(served) >= (free or 0):

@@ -32,8 +32,9 @@ from verification.challenge import new_secret
 __all__ = ["claim", "expected_seconds"]
 
 _PAGE = 64
-_PAGES = 16
-"""At most this many pages of work are looked through for one claim: others are excluded, or somebody was faster."""
+_PAGES = (8, *16 * (_PAGE,))
+"""Rows of work that are looked through for one claim, page by page: mostly one of the first will do, but others may be
+excluded, or somebody was faster."""
 
 STATES_FOR: dict[WorkKind, tuple[JobState, ...]] = {
     WorkKind.DESCRIBE: (JobState.ADMITTING,),
@@ -175,9 +176,10 @@ def _candidates(
         .order_by(Work.priority.desc(), *([warmth] if request.warm else []), Work.id)
     )
     auctions = Auctions(session, panel, worker, now)
-    found = 0
-    for page in range(_PAGES):
-        rows = session.execute(pending.limit(_PAGE).offset(page * _PAGE)).all()
+    found = seen_rows = 0
+    for size in _PAGES:
+        rows = session.execute(pending.limit(size).offset(seen_rows)).all()
+        seen_rows += len(rows)
         for work, spec in rows:
             devices = _devices(worker, work.kind, spec, work.runtime, work.numerics_class)
             if not devices or _barred(worker, work.excluded):
@@ -186,7 +188,7 @@ def _candidates(
                 continue
             yield _Candidate(work.id, devices[0], WorkState.PENDING)
             found += 1
-        if found or len(rows) < _PAGE:
+        if found or len(rows) < size:
             break
     if WorkKind.TILE in jobs:
         yield from _stragglers(session, settings, worker, {WorkKind.TILE: jobs[WorkKind.TILE]}, now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
@@ -17,7 +19,7 @@ from jobs.states import WorkKind
 from jobs.wire import ClaimRequest, RuntimeClass
 from verification.lanes import Question, question_of
 
-__all__ = ["asked", "judgeable", "lanes_of_node", "must_be_measured"]
+__all__ = ["Asked", "asked", "judgeable", "lanes_of_node", "must_be_measured"]
 
 
 def must_be_measured(panel: Panel, worker: Worker, request: ClaimRequest) -> None:
@@ -64,23 +66,34 @@ def judgeable(session: Session, panel: Panel, worker: Worker, jobs: list[str]) -
     for job_id in jobs:
         if job_id in auditing:
             continue
-        question, runtime = asked(session, job_id)
-        mine = devices_for(worker, Needs.of(session.get_one(Job, job_id).spec), runtime)
+        question, runtime, needs = asked(session, job_id)
+        mine = devices_for(worker, needs, runtime)
         if mine and panel.can_be_audited(job_id, question, runtime, mine[0].numerics_class, worker.owner):
             found.append(job_id)
     return found
 
 
-_questions: dict[str, tuple[Question, str]] = {}
-_MOST_QUESTIONS = 4096
+class Asked(NamedTuple):
+    """What a running job asks of who works for it."""
+
+    question: Question
+    """What of its contract decides its lane."""
+    runtime: str
+    needs: Needs
 
 
-def asked(session: Session, job_id: str) -> tuple[Question, str]:
-    """What of a running job's contract decides its lane, and the runtime that it needs: they do not change, and reading
-    a contract of thousands of channels for every claim would cost more than the claim."""
-    if job_id not in _questions:
-        if len(_questions) >= _MOST_QUESTIONS:
-            _questions.clear()
-        contract = contract_of(session.get_one(Job, job_id))
-        _questions[job_id] = question_of(contract), f"{contract.class_runtime}-{contract.version}"
-    return _questions[job_id]
+_asked: dict[str, Asked] = {}
+_MOST_ASKED = 4096
+
+
+def asked(session: Session, job_id: str) -> Asked:
+    """What a running job asks: it does not change, and reading a contract of thousands of channels and a manifest of
+    thousands of files for every claim would cost more than the claim."""
+    if job_id not in _asked:
+        if len(_asked) >= _MOST_ASKED:
+            _asked.clear()
+        job = session.get_one(Job, job_id)
+        contract = contract_of(job)
+        runtime = f"{contract.class_runtime}-{contract.version}"
+        _asked[job_id] = Asked(question_of(contract), runtime, Needs.of(job.spec))
+    return _asked[job_id]

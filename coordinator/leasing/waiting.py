@@ -51,7 +51,7 @@ def waiting_for(session: Session, panel: Panel, job: Job, now: float) -> str | N
 
 def _for_a_tile(session: Session, panel: Panel, job: Job, work: Work, now: float) -> str | None:
     # A trusted worker may take tiles, but where it does it has one: this is asked only while nobody has.
-    question, runtime = asked(session, job.id)
+    question, runtime, _ = asked(session, job.id)
     needs, price = Needs.of(job.spec), float((job.quote or {}).get("usd_per_kiln_hour", 0))
     late = lapsing(session, [worker.address for worker in panel.online], now)
     fit = survey(
