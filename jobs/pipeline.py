@@ -6,9 +6,11 @@ within which bounds.
     defaults: {regions: [eu], deadline: 4h}
     steps:
       beauty: {render: shots/010.blend, frames: 1-48, max_price_usd: 9}
-      matte:  {infer: models/matte.onnx, inputs: {from: beauty}, resize: true, outputs: [alpha]}
+      matte:  {infer: models/matte.onnx, inputs: {from: beauty}, resize: true, outputs: [alpha], format: images}
+      label:  {infer: models/label.onnx, inputs: {from: matte}, size: 224x224, format: parquet}
 
-Paths are relative to the file. A step that takes another's pictures runs after it; the others run at once.
+Paths are relative to the file. A step that takes another's pictures runs after it; the others run at once. Items keep
+the order and the names of the pictures that they were.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from jobs.errors import BadInput
+from jobs.outputs import Format
 from jobs.spec import InferSpec, RenderSpec, explain, parse_deadline, parse_frames, parse_resolution
 
 __all__ = ["InferStep", "Pipeline", "RenderStep", "load_pipeline"]
@@ -35,7 +38,9 @@ class _From(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     step: StepName = Field(alias="from")
-    """The step whose pictures are the items, in the order of their frames."""
+    """The step whose pictures are the items, in the order of their frames: one that renders, or infers images."""
+    output: str | None = None
+    """Which output's pictures, where that step infers several."""
 
 
 class _Step(BaseModel):
@@ -46,6 +51,7 @@ class _Step(BaseModel):
     inputs: str | _From | None = None
     resize: bool = False
     size: str | None = None
+    format: Format = Format.NPZ
     after: tuple[StepName, ...] = ()
 
     @model_validator(mode="after")
@@ -56,6 +62,8 @@ class _Step(BaseModel):
             raise ValueError("infer needs inputs: a file, a folder of images, or {from: STEP}")
         if self.render is not None and (self.inputs is not None or self.resize or self.size):
             raise ValueError("inputs, resize and size belong to infer")
+        if self.render is not None and "format" in self.model_fields_set:
+            raise ValueError("format belongs to infer; say output_format for what is rendered")
         return self
 
 
@@ -90,6 +98,10 @@ class InferStep:
     resize: bool
     size: tuple[int, int] | None
     """Pixels, width by height, to which images are scaled."""
+    format: Format
+    """How its predictions are written."""
+    source_output: str | None
+    """Of a source that infers: whose pictures."""
     fields: Mapping[str, Any]
     """Of the job spec, but for what the batch decides (items, shard_items)."""
     after: tuple[str, ...]
@@ -134,8 +146,16 @@ def load_pipeline(path: Path) -> Pipeline:
     steps = tuple(_step(path, name, file.steps[name], file.defaults, needs[name]) for name in order)
     for step in steps:
         if isinstance(step, InferStep) and step.source is not None:
-            if not isinstance(file.steps[step.source], _Step) or file.steps[step.source].render is None:
-                raise BadInput(f"{path}: step {step.name} takes pictures from {step.source}, which renders none")
+            source = file.steps[step.source]
+            if source.render is None and source.format is not Format.IMAGES:
+                raise BadInput(
+                    f"{path}: step {step.name} takes pictures from {step.source}, which makes none; let it say "
+                    "format: images"
+                )
+            if source.render is not None and step.source_output is not None:
+                raise BadInput(
+                    f"{path}: step {step.name} names an output of {step.source}, which renders; leave it out"
+                )
             if step.max_price_usd is None and file.cap_usd is None:
                 raise BadInput(
                     f"{path}: step {step.name} cannot be priced before {step.source} is rendered: give it a "
@@ -164,7 +184,8 @@ def _step(path: Path, name: str, step: _Step, defaults: Mapping[str, Any], needs
         inputs = _file(path, step.inputs) if isinstance(step.inputs, str) else None
         size = None if step.size is None else parse_resolution(step.size)
         source = next(iter(_source(step)), None)
-        return InferStep(name, model, inputs, source, step.resize, size, fields, after)
+        output = step.inputs.output if isinstance(step.inputs, _From) else None
+        return InferStep(name, model, inputs, source, step.resize, size, step.format, output, fields, after)
     except ValidationError as error:
         raise BadInput(f"{path}: steps.{name}.{explain(error)}") from error
     except BadInput as error:

@@ -7,7 +7,7 @@ Times are Unix seconds, amounts are strings of decimal digits in units of 10^-18
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
@@ -20,11 +20,12 @@ from jobs.tiles import Tile
 __all__ = [
     "PROTOCOL", "AcceptJob", "AccountView", "ApiKeyCreated", "ApiKeyView", "AskView", "AttemptView", "AuctionView",
     "AuditCells", "AuditedView", "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest", "Commit", "Committed",
-    "Complete", "Completed", "CreateApiKey", "CreateJob", "EpochView", "Error", "EscrowView", "Fail", "Heartbeat",
-    "HeartbeatReply", "Info", "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login", "NodeView",
-    "Nonce", "NonceRequest", "OperatorView", "OutputView", "PageCode", "PermitSignature", "Quote", "ReceiptView",
-    "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session", "SettlementView", "StakeTermsView",
-    "StakeView", "StrikeView", "TileView", "Units", "Usd",
+    "Complete", "Completed", "CreateApiKey", "CreateJob", "EpochView", "Error", "EscrowView", "Fail", "Health",
+    "Heartbeat", "HeartbeatReply", "Info", "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login",
+    "NodeView", "Nonce", "NonceRequest", "OperatorView", "OutputView", "PageCode", "PageOpened", "PermitSignature",
+    "Quote", "ReceiptView", "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session",
+    "SettlementView", "StakeTermsView", "StakeView", "StrikeView", "TileView", "Units", "UploadOffset", "Usd",
+    "WhosePage",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -177,6 +178,38 @@ class PageCode(_Wire):
 
     code: str
     expires_at: float
+
+
+class PageOpened(_Wire):
+    """The page is signed in, by a cookie that its scripts cannot read."""
+
+    address: Address
+    expires_at: float
+
+
+class WhosePage(_Wire):
+    """Who the page's cookie stands for."""
+
+    address: Address | None
+    """None for guests."""
+    wallet: bool
+    """False where an API key opened the page."""
+    trusted: bool
+
+
+class Health(_Wire):
+    """What of the deployment answers."""
+
+    status: Literal["ok", "degraded", "down"]
+    version: str
+    database: bool
+    broker: bool
+    chain: bool
+
+
+class UploadOffset(_Wire):
+    offset: int = Field(ge=0)
+    """Where the upload goes on."""
 
 
 class BlobQuery(_Wire):

@@ -4,12 +4,13 @@ steps before it, so that nothing is left behind."""
 from __future__ import annotations
 
 import hashlib
+import json
 import queue
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from coordinator.cli.display import Display
     from coordinator.cli.intake import Submission
     from jobs.client import Client
+    from jobs.outputs import Format
 
-__all__ = ["NOT_DELIVERED", "accept", "check_ended", "deliver", "deliver_preview", "follow", "quoted"]
+__all__ = ["NOT_DELIVERED", "accept", "check_ended", "deliver", "deliver_preview", "follow", "quoted", "written"]
 
 _RETRY_SECONDS = 1.0
 _PACES = (0.3, 2.0)
@@ -178,6 +180,26 @@ def deliver_preview(client: Client, job: JobView, out: Path, display: Display) -
     out.mkdir(parents=True, exist_ok=True)
     path.write_bytes(picture.png)
     return [Delivered(path=path, sha256=hashlib.sha256(picture.png).hexdigest(), kind="preview", frame=frame)]
+
+
+def written(delivered: Sequence[Delivered], out: Path, names: Sequence[str] | None, wanted: Format) -> list[Delivered]:
+    """What is made of delivered predictions in `out`: the items' names (items.json), and the form that is wanted
+    (nothing more for npz). Raises BadInput."""
+    from jobs.manifest import hash_file
+    from jobs.outputs import Format, convert
+
+    made: list[Path] = []
+    for one in [one for one in delivered if one.kind == "predictions"]:
+        if names is not None:
+            told = json.dumps({"names": list(names)}, ensure_ascii=False)
+            (out / "items.json").write_text(told, encoding="utf-8")
+        if wanted is not Format.NPZ:
+            made += convert(one.path, wanted, names)
+    return [
+        Delivered(path=file, sha256=hash_file(file, relative_to=file.parent).sha256, kind=str(wanted), frame=None)
+        for path in made
+        for file in (sorted(path.iterdir()) if path.is_dir() else [path])
+    ]
 
 
 def check_ended(job: JobView) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import time
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from coordinator.cli.display import Display
     from coordinator.cli.intake import Submission
     from jobs.client import Client, Delivered
+    from jobs.outputs import Format
     from jobs.pipeline import InferStep, Pipeline, RenderStep
     from jobs.wire import JobView
 
@@ -133,7 +133,7 @@ class _Run:
 
     def _ended(self, name: str, job_id: str) -> bool:
         """Show the job; once it has ended bring its files."""
-        from coordinator.cli.flow import check_ended, deliver
+        from coordinator.cli.flow import check_ended, deliver, written
         from jobs.states import JOB_FINAL
 
         display = self._displays.setdefault(name, _display(name))
@@ -143,9 +143,9 @@ class _Run:
             if job.state not in JOB_FINAL:
                 return False
             files = deliver(self.client, job, self.out / name, display)
-            if files and self._names.get(name) is not None:
-                names = json.dumps({"names": self._names[name]}, ensure_ascii=False)
-                (self.out / name / "items.json").write_text(names, encoding="utf-8")
+            if files:
+                step = next(step for step in self.pipeline.steps if step.name == name)
+                files += written(files, self.out / name, self._names.get(name), _format(step))
             check_ended(job)
         self.done[name] = _Done(job, files)
         return True
@@ -202,14 +202,40 @@ class _Run:
             return step.spec.deadline_s
         return int(step.fields.get("deadline_s", InferSpec.model_fields["deadline_s"].default))
 
+    def _pictures(self, step: InferStep) -> Path:
+        """The folder with the pictures of the step's source."""
+        from jobs.errors import BadInput
+        from jobs.pipeline import RenderStep
+
+        folder = self.out / str(step.source)
+        source = next(one for one in self.pipeline.steps if one.name == step.source)
+        if isinstance(source, RenderStep):
+            return folder
+        made = sorted(path for path in folder.iterdir() if path.is_dir())
+        if step.source_output is not None:
+            made = [path for path in made if path.name == step.source_output]
+        if len(made) != 1:
+            there = ", ".join(path.name for path in sorted(folder.iterdir()) if path.is_dir()) or "none"
+            raise BadInput(
+                f"{step.source} makes pictures of {there}; name one: inputs: {{from: {step.source}, output: NAME}}"
+            )
+        return made[0]
+
     def _submission(self, step: RenderStep | InferStep, display: Display) -> AbstractContextManager[Submission]:
         from coordinator.cli.intake import batch_submission, render_submission
         from jobs.pipeline import RenderStep
 
         if isinstance(step, RenderStep):
             return render_submission(step.scene, step.spec, display)
-        inputs = step.inputs or self.out / str(step.source)
+        inputs = step.inputs or self._pictures(step)
         return batch_submission(step.model, inputs, step.fields, resize=step.resize, size=step.size, display=display)
+
+
+def _format(step: RenderStep | InferStep) -> Format:
+    from jobs.outputs import Format
+    from jobs.pipeline import InferStep
+
+    return step.format if isinstance(step, InferStep) else Format.NPZ
 
 
 def _fed(step: RenderStep | InferStep) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING
 from coordinator.cli.answer import answer
 from coordinator.cli.connection import Access, connect
 from coordinator.cli.endings import Interrupted
-from coordinator.cli.flow import accept, check_ended, deliver, deliver_preview, follow, quoted
+from coordinator.cli.flow import accept, check_ended, deliver, deliver_preview, follow, quoted, written
 from coordinator.cli.report import job_report, job_table, quote_report, quote_table
 from jobs.errors import BadInput
+from jobs.outputs import Format
 from jobs.states import JobState
 from jobs.wire import Info, JobView
 
@@ -37,6 +37,8 @@ class Terms:
     yes: bool
     as_json: bool
     nodes: int
+    format: Format = Format.NPZ
+    """Of predictions."""
 
 
 @contextmanager
@@ -73,9 +75,7 @@ def submit(submission: AbstractContextManager[Submission], access: Access, terms
                 client.approve(job.id)
             job = follow(client, job.id, display)
         delivered = deliver(client, job, terms.out, display)
-        if ready.names is not None and delivered:
-            names = json.dumps({"names": ready.names}, ensure_ascii=False)
-            (terms.out / "items.json").write_text(names, encoding="utf-8")
+        delivered += written(delivered, terms.out, ready.names, terms.format)
         display.close()
         if terms.as_json:
             answer(job_report(job, info, delivered=delivered))

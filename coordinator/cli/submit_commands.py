@@ -62,9 +62,14 @@ Size = Annotated[
     str | None, typer.Option(metavar="WxH", help="Scale images to this, where the model leaves the size open.")
 ]
 Resize = Annotated[bool, typer.Option("--resize", help="Scale images to what the model takes.")]
+AsFormat = Annotated[
+    str, typer.Option("--format", help="npz, parquet, arrow, feather or images (a PNG for each item).")
+]
 SceneFile = Annotated[Path, typer.Argument(metavar="SCENE.blend")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx")]
-Inputs = Annotated[Path, typer.Argument(metavar="INPUTS", help=".npz, .npy, .parquet or a folder of images.")]
+Inputs = Annotated[
+    Path, typer.Argument(metavar="INPUTS", help=".npz, .npy, .parquet, .arrow, .feather or a folder of images.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -136,6 +141,7 @@ def _infer(
     only_output: OnlyOutput = None,
     resize: Resize = False,
     size: Size = None,
+    as_format: AsFormat = "npz",
     max_price: MaxPrice = None,
     deadline: Deadline = None,
     region: Regions = None,
@@ -159,7 +165,13 @@ def _infer(
     from coordinator.cli.display import make_display
     from coordinator.cli.intake import Common, infer_submission
     from coordinator.cli.submit import Terms, submit
+    from jobs.errors import BadInput
+    from jobs.outputs import FORMATS
+    from jobs.outputs import Format as PredictionFormat
 
+    if as_format not in FORMATS:
+        raise BadInput(f"--format {as_format!r}: write one of {', '.join(FORMATS)}")
+    wanted = PredictionFormat(as_format)
     display = make_display()
     constraints = parse_constraints(
         regions=region, not_regions=not_region, devices=device, min_memory=min_memory, min_vram=min_vram,
@@ -169,7 +181,8 @@ def _infer(
     submission = infer_submission(
         model, inputs, common, tap=tap, outputs=only_output or (), size=size, resize=resize, display=display
     )
-    terms = Terms(out=out or Path(f"{model.stem}-predictions"), yes=yes, as_json=as_json, nodes=nodes)
+    folder = out or Path(f"{model.stem}-predictions")
+    terms = Terms(out=folder, yes=yes, as_json=as_json, nodes=nodes, format=wanted)
     submit(submission, Access(gateway, key, unsandboxed=unsandboxed), terms, display)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import anyio.to_thread
 import structlog
 from fastapi import FastAPI
+from starlette.types import Lifespan
 
 from coordinator import auth, blobs, events
 from coordinator.blobs import BlobStore
@@ -24,19 +26,36 @@ from coordinator.gateway import (
     lease_routes,
     live_routes,
     node_routes,
+    openapi,
     page_routes,
 )
 from coordinator.gateway.context import Gateway, in_thread
+from coordinator.gateway.described import ERRORS
 from coordinator.gateway.edge import Edge
 from coordinator.store.database import Database
 from coordinator.tasks import hints as tasks
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "documented"]
 
 _THREADS = 24
 """Below the size of the database's pool, so that no call waits for a connection while it holds up others."""
 _TIDY_SECONDS = (60.0, 900.0)
 """First and later pauses between two sweeps."""
+_ROUTERS = tuple(
+    module.router
+    for module in (
+        info_routes,
+        auth_routes,
+        live_routes,
+        evidence_routes,
+        node_routes,
+        lease_routes,
+        blob_routes,
+        job_routes,
+        detail_routes,
+        page_routes,
+    )
+)
 _log = structlog.get_logger(__name__)
 
 
@@ -64,15 +83,23 @@ def create_app(settings: Settings, *, db: Database | None = None, store: BlobSto
             if db is None:
                 gateway.db.close()
 
-    app = FastAPI(title="kilnet", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = _with_calls(lifespan)
     app.state.gateway = gateway
     app.add_middleware(Edge, metrics=gateway.metrics)
     errors.install(app)
-    for module in (
-        info_routes, auth_routes, live_routes, evidence_routes, node_routes, lease_routes, blob_routes, job_routes,
-        detail_routes, page_routes,
-    ):  # fmt: skip
-        app.include_router(module.router)
+    return app
+
+
+def documented() -> dict[str, Any]:
+    """The OpenAPI document, of an application that serves nobody."""
+    return openapi.document(_with_calls(None), _ROUTERS)
+
+
+def _with_calls(lifespan: Lifespan[FastAPI] | None) -> FastAPI:
+    app = FastAPI(title="kilnet", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, responses=ERRORS)
+    for router in _ROUTERS:
+        app.include_router(router)
+    openapi.serve(app, _ROUTERS)
     return app
 
 

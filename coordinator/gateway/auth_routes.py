@@ -22,7 +22,7 @@ from coordinator.gateway.context import (
     same_origin,
 )
 from coordinator.gateway.limits import SIGN_IN
-from jobs.wire import CreateApiKey, Login, NonceRequest, PageCode
+from jobs.wire import ApiKeyCreated, ApiKeyView, CreateApiKey, Login, Nonce, NonceRequest, PageCode, PageOpened, Session
 
 __all__ = ["router"]
 
@@ -41,21 +41,21 @@ class PageSignIn(BaseModel):
     code: str | None = Field(default=None, max_length=100)
 
 
-@router.post("/nonce")
+@router.post("/nonce", response_model=Nonce)
 async def nonce(request: Request, gateway: Context) -> Response:
     await gateway.limiter.take(SIGN_IN, network_address(request))
     body = await parse(NonceRequest, await read_limited(request, _BODY_BYTES))
     return to_json(await in_thread(auth.issue_nonce, gateway.db, gateway.settings, body.address))
 
 
-@router.post("/login")
+@router.post("/login", response_model=Session)
 async def sign_in(request: Request, gateway: Context) -> Response:
     await gateway.limiter.take(SIGN_IN, network_address(request))
     body = await parse(Login, await read_limited(request, _BODY_BYTES))
     return to_json(await in_thread(auth.login, gateway.db, gateway.settings, body))
 
 
-@router.post("/page")
+@router.post("/page", response_model=PageOpened)
 async def open_page(request: Request, gateway: Context) -> Response:
     """The page signs in: a cookie for this browser, and whose account it is."""
     await gateway.limiter.take(SIGN_IN, network_address(request))
@@ -63,7 +63,7 @@ async def open_page(request: Request, gateway: Context) -> Response:
         raise Forbidden("sign in on the page itself")
     body = await parse(PageSignIn, await read_limited(request, _BODY_BYTES))
     opened = await in_thread(_open, gateway, body)
-    answer = to_json({"address": opened.address, "expires_at": opened.expires_at})
+    answer = to_json(PageOpened(address=opened.address, expires_at=opened.expires_at))
     answer.set_cookie(
         COOKIE, opened.token, path="/", httponly=True, samesite="strict",
         secure=gateway.settings.origin.startswith("https:"), max_age=int(opened.expires_at - gateway.db.now()),
@@ -82,13 +82,13 @@ def _open(gateway: Gateway, body: PageSignIn) -> PageSession:
     raise Unprocessable("send one of login, api_key and code")
 
 
-@router.post("/page/code")
+@router.post("/page/code", response_model=PageCode)
 def page_code(gateway: Context, caller: WithWallet) -> Response:
     code, expires_at = auth.issue_page_code(gateway.db, address=caller.address)
     return to_json(PageCode(code=code, expires_at=expires_at))
 
 
-@router.post("/page/leave")
+@router.post("/page/leave", status_code=NO_CONTENT)
 async def leave_page(request: Request, gateway: Context, caller: SignedIn) -> Response:
     """The page signs out: its session is over, also for whoever has a copy of the cookie."""
     del caller
@@ -100,19 +100,19 @@ async def leave_page(request: Request, gateway: Context, caller: SignedIn) -> Re
     return answer
 
 
-@router.get("/keys")
+@router.get("/keys", response_model=list[ApiKeyView])
 def list_keys(gateway: Context, caller: SignedIn) -> Response:
     with gateway.db.read() as session:
         return to_json(auth.key_views(session, caller.address, now=gateway.db.now()))
 
 
-@router.post("/keys")
+@router.post("/keys", response_model=ApiKeyCreated)
 def create_key(
     gateway: Context, caller: WithWallet, body: Annotated[CreateApiKey, from_caller(CreateApiKey)]
 ) -> Response:
     return to_json(auth.create_key(gateway.db, owner=caller.address, body=body))
 
 
-@router.post("/keys/{key_id}/revoke")
+@router.post("/keys/{key_id}/revoke", response_model=ApiKeyView)
 def revoke_key(gateway: Context, caller: WithWallet, key_id: KeyId) -> Response:
     return to_json(auth.revoke_key(gateway.db, owner=caller.address, key_id=key_id))

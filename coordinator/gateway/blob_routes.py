@@ -14,8 +14,9 @@ from coordinator.auth import Caller
 from coordinator.errors import ApiError, NotFound, Unprocessable
 from coordinator.gateway.bodies import MEBIBYTE, NO_CONTENT, from_caller, read_limited, to_json
 from coordinator.gateway.context import Context, Gateway, SignedIn, in_thread
+from coordinator.gateway.described import BYTES, CHUNK
 from coordinator.store.models import Blob
-from jobs.wire import BlobsMissing
+from jobs.wire import BlobsMissing, UploadOffset
 
 __all__ = ["router"]
 
@@ -37,7 +38,7 @@ class _OutsideRange(ApiError):
     code = "outside_range"
 
 
-@router.post("/missing")
+@router.post("/missing", response_model=BlobsMissing)
 def missing(
     gateway: Context, caller: SignedIn, body: Annotated[BlobsMissing, from_caller(BlobsMissing, 4 * MEBIBYTE)]
 ) -> Response:
@@ -52,15 +53,15 @@ def missing(
     return to_json(BlobsMissing(blobs=tuple(wanted)))
 
 
-@router.get("/{sha}/upload")
+@router.get("/{sha}/upload", response_model=UploadOffset)
 def upload_offset(gateway: Context, caller: SignedIn, sha: Sha) -> Response:
     offset = blobs.upload_offset(gateway.db, gateway.store, address=caller.address, sha=sha)
-    answer = to_json({"offset": offset})
+    answer = to_json(UploadOffset(offset=offset))
     answer.headers["Upload-Offset"] = str(offset)
     return answer
 
 
-@router.patch("/{sha}/upload")
+@router.patch("/{sha}/upload", status_code=NO_CONTENT, openapi_extra=CHUNK)
 async def upload(request: Request, gateway: Context, caller: SignedIn, sha: Sha) -> Response:
     offset, length = _byte_count(request, "upload-offset"), _byte_count(request, "upload-length")
     async with gateway.body_slots:
@@ -81,7 +82,8 @@ async def upload(request: Request, gateway: Context, caller: SignedIn, sha: Sha)
     return Response(status_code=NO_CONTENT, headers={"Upload-Offset": str(offset)})
 
 
-@router.api_route("/{sha}", methods=["GET", "HEAD"])
+@router.head("/{sha}", response_class=Response, responses=BYTES, name="look")
+@router.get("/{sha}", response_class=Response, responses=BYTES)
 def download(request: Request, gateway: Context, caller: SignedIn, sha: Sha) -> Response:
     size = _readable_size(gateway, caller, sha)
     headers = {

@@ -90,6 +90,8 @@ def from_caller(model: type[M], limit: int = MEBIBYTE) -> Any:
         del caller
         return await parse(model, await read_limited(request, limit))
 
+    read.__kilnet_body__ = model  # type: ignore[attr-defined]  # for coordinator.gateway.openapi
+
     reader: Callable[..., Awaitable[M]] = read
     return Depends(reader)
 

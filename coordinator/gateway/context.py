@@ -26,7 +26,7 @@ from coordinator.store.database import Database
 from coordinator.web.pictures import LivePictures
 from jobs.wire import ChainInfo
 
-__all__ = ["COOKIE", "Context", "Gateway", "Guest", "SignedIn", "WithWallet", "in_thread", "same_origin"]
+__all__ = ["COOKIE", "Context", "Gateway", "Guest", "SignedIn", "WithWallet", "in_thread", "same_origin", "signed_in"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -160,7 +160,8 @@ def _token(request: Request) -> str:
     return token
 
 
-async def _signed_in(request: Request, gateway: Context) -> Caller:
+async def signed_in(request: Request, gateway: Context) -> Caller:
+    """Who calls. Raises NotSignedIn, Forbidden, SlowDown."""
     try:
         caller = await gateway.caller(_token(request))
     except NotSignedIn:
@@ -178,7 +179,7 @@ async def _signed_in(request: Request, gateway: Context) -> Caller:
 
 
 Guest = Depends(_guest)
-SignedIn = Annotated[Caller, Depends(_signed_in)]
+SignedIn = Annotated[Caller, Depends(signed_in)]
 
 
 def _with_wallet(caller: SignedIn) -> Caller:

@@ -13,10 +13,12 @@ from coordinator import views
 from coordinator.errors import NotFound
 from coordinator.gateway.bodies import to_json
 from coordinator.gateway.context import Context, Gateway, SignedIn
+from coordinator.gateway.described import PNG
 from coordinator.gateway.jobs_seen import JobId, visible
 from coordinator.store.models import Output
 from coordinator.web.pictures import Picture, empty, shown
 from jobs.contract import Contract, RenderContract
+from jobs.wire import AttemptView, AuditedView, JobFacts, LogEntry
 
 __all__ = ["router"]
 
@@ -26,26 +28,26 @@ Frame = Annotated[int, Path(ge=-(1 << 31), le=1 << 31)]
 _CONTRACT: TypeAdapter[Contract] = TypeAdapter(Contract)
 
 
-@router.get("/facts")
+@router.get("/facts", response_model=JobFacts)
 def facts(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     with gateway.db.read() as session:
         return to_json(views.job_facts(session, visible(session, caller, job_id)))
 
 
-@router.get("/tiles/{index}/attempts")
+@router.get("/tiles/{index}/attempts", response_model=list[AttemptView])
 def attempts(gateway: Context, caller: SignedIn, job_id: JobId, index: TileIndex) -> Response:
     with gateway.db.read() as session:
         return to_json(views.attempt_views(session, visible(session, caller, job_id).id, index))
 
 
-@router.get("/audited")
+@router.get("/audited", response_model=list[AuditedView])
 def audited(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     """Every audited cell whose verdict is known."""
     with gateway.db.read() as session:
         return to_json(views.audited_views(session, visible(session, caller, job_id).id))
 
 
-@router.get("/log")
+@router.get("/log", response_model=list[LogEntry])
 def log(
     gateway: Context,
     caller: SignedIn,
@@ -59,7 +61,7 @@ def log(
         return to_json(views.log_entries(session, job.id, before=before, limit=limit))
 
 
-@router.get("/frames/{frame}/{kind}.png")
+@router.get("/frames/{frame}/{kind}.png", response_class=Response, responses=PNG)
 def picture(
     request: Request,
     gateway: Context,
@@ -72,7 +74,7 @@ def picture(
     return _answer(request, _picture(gateway, caller, job_id, frame, kind), kind)
 
 
-@router.get("/picture.png")
+@router.get("/picture.png", response_class=Response, responses=PNG)
 def cover(request: Request, gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     """The job at a glance: its first delivered frame, else its reference frame, else an empty picture."""
     with gateway.db.read() as session:

@@ -24,7 +24,7 @@ _slots = asyncio.Semaphore(2)
 """Answers that are being made at once: each unpacks and hashes a whole tile."""
 
 
-@router.get("/nodes/me/refusals")
+@router.get("/nodes/me/refusals", response_model=Refusals)
 def refusals(gateway: Context, caller: SignedIn, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> Response:
     """The refused tiles of the node that asks, the latest first."""
     with gateway.db.read() as session:
@@ -32,14 +32,14 @@ def refusals(gateway: Context, caller: SignedIn, limit: Annotated[int, Query(ge=
     return to_json(Refusals(refusals=tuple(found)))
 
 
-@router.get("/leases/{lease_id}/evidence")
+@router.get("/leases/{lease_id}/evidence", response_model=Evidence)
 async def of_lease(gateway: Context, caller: SignedIn, lease_id: LeaseId, cell: Cell = None) -> Response:
     """One cell of a judged tile, with all that binds it: the one that differed the most, unless it is named."""
     async with _slots:
         return to_json(await in_thread(_evidence, gateway, caller, lease_id, cell))
 
 
-@router.get("/jobs/{job_id}/tiles/{index}/evidence")
+@router.get("/jobs/{job_id}/tiles/{index}/evidence", response_model=Evidence)
 async def of_tile(
     gateway: Context,
     caller: SignedIn,

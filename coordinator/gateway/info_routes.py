@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import select
 
@@ -13,14 +14,14 @@ from coordinator import settlement, views
 from coordinator.gateway.bodies import to_json
 from coordinator.gateway.context import Context, Gateway, Guest, SignedIn, in_thread
 from jobs.pricing import FEE_BPS
-from jobs.wire import PROTOCOL, AccountView, Info, StakeTermsView
+from jobs.wire import PROTOCOL, AccountView, Health, Info, StakeTermsView
 
 __all__ = ["router"]
 
 router = APIRouter()
 
 
-@router.get("/v1/info", dependencies=[Guest])
+@router.get("/v1/info", dependencies=[Guest], response_model=Info)
 async def info(gateway: Context) -> Response:
     settings = gateway.settings
     rate, stake = await in_thread(_money, gateway)
@@ -39,7 +40,7 @@ async def info(gateway: Context) -> Response:
     )
 
 
-@router.get("/v1/accounts/me")
+@router.get("/v1/accounts/me", response_model=AccountView)
 def account(gateway: Context, caller: SignedIn) -> Response:
     client = settlement.client(gateway.settings)
     return to_json(
@@ -51,7 +52,7 @@ def account(gateway: Context, caller: SignedIn) -> Response:
     )
 
 
-@router.get("/healthz", dependencies=[Guest])
+@router.get("/healthz", dependencies=[Guest], response_model=Health)
 async def healthz(gateway: Context) -> Response:
     """200 while calls can be answered; what is missing is named: without broker or chain much still works."""
     parts = {
@@ -60,10 +61,11 @@ async def healthz(gateway: Context) -> Response:
         "chain": await gateway.chain() is not None,
     }
     state = "ok" if all(parts.values()) else "degraded" if parts["database"] else "down"
-    return to_json({"status": state, "version": version("kilnet"), **parts}, 200 if parts["database"] else 503)
+    health = Health.model_validate({"status": state, "version": version("kilnet"), **parts})
+    return to_json(health, 200 if parts["database"] else 503)
 
 
-@router.get("/metrics", dependencies=[Guest])
+@router.get("/metrics", dependencies=[Guest], response_class=PlainTextResponse)
 def metrics(gateway: Context) -> Response:
     return Response(generate_latest(gateway.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -12,10 +12,11 @@ from coordinator import admission, events, settlement, views
 from coordinator.auth import Caller
 from coordinator.gateway.bodies import MEBIBYTE, from_caller, to_json
 from coordinator.gateway.context import Context, Gateway, SignedIn, in_thread
+from coordinator.gateway.described import EVENTS
 from coordinator.gateway.jobs_seen import JobId, visible
 from coordinator.gateway.live_routes import LAST_EVENT, resume_after, streaming
 from coordinator.store.models import Event, Job
-from jobs.wire import AcceptJob, CreateJob
+from jobs.wire import AcceptJob, CreateJob, JobView, OutputView, ReceiptView, TileView
 
 __all__ = ["router"]
 
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/v1/jobs")
 _LAST_ID = (1 << 63) - 1
 
 
-@router.post("")
+@router.post("", response_model=JobView)
 def create(
     gateway: Context, caller: SignedIn, body: Annotated[CreateJob, from_caller(CreateJob, 48 * MEBIBYTE)]
 ) -> Response:
@@ -33,7 +34,7 @@ def create(
     return _shown(gateway, caller, job_id)
 
 
-@router.get("")
+@router.get("", response_model=list[JobView])
 def list_jobs(
     gateway: Context,
     caller: SignedIn,
@@ -52,12 +53,12 @@ def list_jobs(
     return answer
 
 
-@router.get("/{job_id}")
+@router.get("/{job_id}", response_model=JobView)
 def show(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     return _shown(gateway, caller, job_id)
 
 
-@router.get("/{job_id}/tiles")
+@router.get("/{job_id}/tiles", response_model=list[TileView])
 def tiles(
     gateway: Context,
     caller: SignedIn,
@@ -73,7 +74,7 @@ def tiles(
     return answer
 
 
-@router.post("/{job_id}/accept")
+@router.post("/{job_id}/accept", response_model=JobView)
 def accept(
     gateway: Context, caller: SignedIn, job_id: JobId, body: Annotated[AcceptJob, from_caller(AcceptJob, MEBIBYTE)]
 ) -> Response:
@@ -85,44 +86,44 @@ def accept(
     return _shown(gateway, caller, job_id)
 
 
-@router.post("/{job_id}/cancel")
+@router.post("/{job_id}/cancel", response_model=JobView)
 def cancel(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     return _ordered(gateway, caller, job_id, admission.cancel)
 
 
-@router.post("/{job_id}/pause")
+@router.post("/{job_id}/pause", response_model=JobView)
 def pause(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     return _ordered(gateway, caller, job_id, admission.pause)
 
 
-@router.post("/{job_id}/resume")
+@router.post("/{job_id}/resume", response_model=JobView)
 def resume(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     return _ordered(gateway, caller, job_id, admission.resume)
 
 
-@router.post("/{job_id}/approve")
+@router.post("/{job_id}/approve", response_model=JobView)
 def approve(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     return _ordered(gateway, caller, job_id, admission.approve)
 
 
-@router.post("/{job_id}/reject")
+@router.post("/{job_id}/reject", response_model=JobView)
 def reject(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     return _ordered(gateway, caller, job_id, admission.reject)
 
 
-@router.get("/{job_id}/outputs")
+@router.get("/{job_id}/outputs", response_model=list[OutputView])
 def outputs(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     with gateway.db.read() as session:
         return to_json(views.output_views(session, visible(session, caller, job_id).id))
 
 
-@router.get("/{job_id}/receipts")
+@router.get("/{job_id}/receipts", response_model=list[ReceiptView])
 def receipts(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     with gateway.db.read() as session:
         return to_json(views.receipt_views(session, visible(session, caller, job_id)))
 
 
-@router.get("/{job_id}/bundle")
+@router.get("/{job_id}/bundle", response_model=dict[str, Any])
 def bundle(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     domain = settlement.domain(gateway.settings)
     signer, _ = settlement.receipt_signer(gateway.settings)
@@ -131,7 +132,7 @@ def bundle(gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
         return to_json(views.bundle(session, job, domain, receipt_signer=signer))
 
 
-@router.get("/{job_id}/events")
+@router.get("/{job_id}/events", response_class=Response, responses=EVENTS)
 async def follow(
     request: Request,
     gateway: Context,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import anyio
 import structlog
@@ -15,8 +15,20 @@ from coordinator.auth import Caller
 from coordinator.events import Hints
 from coordinator.gateway.bodies import MEBIBYTE, NO_CONTENT, from_caller, to_json
 from coordinator.gateway.context import Context, Gateway, SignedIn, in_thread
+from coordinator.gateway.described import NOTHING
 from jobs.errors import KilnetError
-from jobs.wire import ClaimRequest, Commit, Complete, Fail, Heartbeat, LeaseOffer, Release
+from jobs.wire import (
+    ClaimRequest,
+    Commit,
+    Committed,
+    Complete,
+    Completed,
+    Fail,
+    Heartbeat,
+    HeartbeatReply,
+    LeaseOffer,
+    Release,
+)
 
 __all__ = ["router"]
 
@@ -27,7 +39,7 @@ _LOOK_SECONDS = 2.0
 _log = structlog.get_logger(__name__)
 
 
-@router.post("/claim")
+@router.post("/claim", response_model=LeaseOffer, responses=NOTHING)
 async def claim(
     request: Request, gateway: Context, caller: SignedIn, body: Annotated[ClaimRequest, from_caller(ClaimRequest)]
 ) -> Response:
@@ -77,19 +89,19 @@ def _give_back(gateway: Gateway, caller: Caller, offer: LeaseOffer) -> None:
         _log.info("lease_not_given_back", lease=offer.id, error=str(error))
 
 
-@router.get("/{lease_id}")
+@router.get("/{lease_id}", response_model=dict[str, Any])
 def status(gateway: Context, caller: SignedIn, lease_id: LeaseId) -> Response:
     return to_json(leasing.status(gateway.db, node=caller.address, lease_id=lease_id))
 
 
-@router.post("/{lease_id}/heartbeat")
+@router.post("/{lease_id}/heartbeat", response_model=HeartbeatReply)
 def heartbeat(
     gateway: Context, caller: SignedIn, lease_id: LeaseId, body: Annotated[Heartbeat, from_caller(Heartbeat)]
 ) -> Response:
     return to_json(leasing.heartbeat(gateway.db, gateway.settings, node=caller.address, lease_id=lease_id, body=body))
 
 
-@router.post("/{lease_id}/commit")
+@router.post("/{lease_id}/commit", response_model=Committed)
 def commit(
     gateway: Context, caller: SignedIn, lease_id: LeaseId, body: Annotated[Commit, from_caller(Commit)]
 ) -> Response:
@@ -99,7 +111,7 @@ def commit(
     )
 
 
-@router.post("/{lease_id}/complete")
+@router.post("/{lease_id}/complete", response_model=Completed)
 def complete(
     gateway: Context,
     caller: SignedIn,
@@ -109,12 +121,12 @@ def complete(
     return to_json(leasing.complete(gateway.db, gateway.settings, node=caller.address, lease_id=lease_id, body=body))
 
 
-@router.post("/{lease_id}/fail")
+@router.post("/{lease_id}/fail", response_model=Completed)
 def fail(gateway: Context, caller: SignedIn, lease_id: LeaseId, body: Annotated[Fail, from_caller(Fail)]) -> Response:
     return to_json(leasing.fail(gateway.db, gateway.settings, node=caller.address, lease_id=lease_id, body=body))
 
 
-@router.post("/{lease_id}/release")
+@router.post("/{lease_id}/release", response_model=Completed)
 def release(
     gateway: Context, caller: SignedIn, lease_id: LeaseId, body: Annotated[Release, from_caller(Release)]
 ) -> Response:

@@ -14,10 +14,11 @@ from coordinator import events, settlement, views
 from coordinator.errors import SlowDown
 from coordinator.gateway.bodies import to_json
 from coordinator.gateway.context import Context, Gateway, Guest, SignedIn, in_thread, network_address
+from coordinator.gateway.described import EVENTS
 from coordinator.gateway.jobs_seen import JobId
 from coordinator.store.models import Epoch, Event, Job, Node
 from jobs.typed_data import chain_job_id
-from jobs.wire import EscrowView
+from jobs.wire import EscrowView, LedgerView
 
 __all__ = ["LAST_EVENT", "resume_after", "router", "streaming"]
 
@@ -63,7 +64,7 @@ def streaming(
     return StreamingResponse(counted(), headers=_HEADERS, media_type="text/event-stream")
 
 
-@router.get("/events")
+@router.get("/events", response_class=Response, responses=EVENTS)
 async def follow_jobs(
     request: Request, gateway: Context, caller: SignedIn, after: Annotated[int, Query(ge=0, le=_LAST_ID)] = 0
 ) -> Response:
@@ -88,7 +89,7 @@ async def _jobs(gateway: Gateway, owner: str, after: int) -> AsyncIterator[bytes
             yield events.format_event(last, "job", view)
 
 
-@router.get("/nodes/events")
+@router.get("/nodes/events", response_class=Response, responses=EVENTS)
 async def follow_nodes(gateway: Context, caller: SignedIn) -> Response:
     """Workers as they change (event `nodes`: rows are jobs.wire.NodeView)."""
     feed = gateway.feed("nodes", lambda: _nodes(gateway), seconds=0.6)
@@ -102,13 +103,13 @@ def _nodes(gateway: Gateway) -> dict[str, str]:
         return {view.address: view.model_dump_json() for view in views.node_views(session, nodes, now=gateway.db.now())}
 
 
-@router.get("/ledger", dependencies=[Guest])
+@router.get("/ledger", dependencies=[Guest], response_model=LedgerView)
 def ledger(gateway: Context) -> Response:
     with gateway.db.read() as session:
         return to_json(views.ledger_view(session, gateway.settings, now=gateway.db.now()))
 
 
-@router.get("/ledger/events", dependencies=[Guest])
+@router.get("/ledger/events", dependencies=[Guest], response_class=Response, responses=EVENTS)
 async def follow_ledger(request: Request, gateway: Context) -> Response:
     """The ledger as it changes (event `ledger`: one row, jobs.wire.LedgerView)."""
     known: dict[tuple[object, ...], str] = {}
@@ -129,7 +130,7 @@ async def follow_ledger(request: Request, gateway: Context) -> Response:
     return streaming(gateway, f"guest {network_address(request)}", content, most=_STREAMS_PER_GUEST)
 
 
-@router.get("/ledger/jobs/{job_id}/escrow", dependencies=[Guest])
+@router.get("/ledger/jobs/{job_id}/escrow", dependencies=[Guest], response_model=EscrowView)
 def escrow(gateway: Context, job_id: JobId) -> Response:
     """A job's escrow as the chain has it now: for those who cannot read the chain themselves."""
     found = settlement.client(gateway.settings).escrow(chain_job_id(job_id))

@@ -13,7 +13,7 @@ from coordinator.errors import NotFound, Unprocessable, UpgradeNeeded
 from coordinator.gateway.bodies import MEBIBYTE, parse, read_limited, to_json
 from coordinator.gateway.context import Context, SignedIn
 from coordinator.store.models import Node
-from jobs.wire import PROTOCOL, RegisterNode
+from jobs.wire import PROTOCOL, NodeView, RegisterNode
 
 __all__ = ["router"]
 
@@ -45,18 +45,18 @@ def _protocol(raw: bytes) -> Any:
     return spoken if isinstance(spoken, int) and abs(spoken) < 10**6 else None
 
 
-@router.post("/register")
+@router.post("/register", response_model=NodeView)
 def register(gateway: Context, caller: SignedIn, body: Annotated[RegisterNode, Depends(_registration)]) -> Response:
     leasing.register(gateway.db, gateway.settings, address=caller.address, body=body)
     return _shown(gateway, caller.address)
 
 
-@router.get("/me")
+@router.get("/me", response_model=NodeView)
 def me(gateway: Context, caller: SignedIn) -> Response:
     return _shown(gateway, caller.address)
 
 
-@router.get("")
+@router.get("", response_model=list[NodeView])
 def list_nodes(gateway: Context, caller: SignedIn, limit: Annotated[int, Query(ge=1, le=1000)] = 200) -> Response:
     """Workers, those that were heard of last first."""
     del caller

@@ -8,6 +8,7 @@ from coordinator.errors import NotSignedIn
 from coordinator.gateway.bodies import to_json
 from coordinator.gateway.context import COOKIE, Context, Guest
 from coordinator.web.files import PageFile, find_file, page_headers
+from jobs.wire import WhosePage
 
 __all__ = ["router"]
 
@@ -21,17 +22,17 @@ def _page(request: Request, gateway: Context) -> Response:
 
 
 for _path in _VIEWS:
-    router.add_api_route(_path, _page, methods=["GET"])
+    router.add_api_route(_path, _page, methods=["GET"], include_in_schema=False)
 
 
-@router.get("/static/{name}")
+@router.get("/static/{name}", include_in_schema=False)
 def static(request: Request, name: str) -> Response:
     # Names hold a hash of the content, but for the icon and the licences.
     lasting = "no-cache" if name in ("icon.svg", "third-party.txt") else "public, max-age=31536000, immutable"
     return _sent(request, find_file(name), {"Cache-Control": lasting, "X-Content-Type-Options": "nosniff"})
 
 
-@router.get("/v1/auth/page", dependencies=[Guest])
+@router.get("/v1/auth/page", dependencies=[Guest], response_model=WhosePage)
 async def whose(request: Request, gateway: Context) -> Response:
     """Whose page this is: `address` is None for guests, `wallet` False where an API key opened it."""
     token = request.cookies.get(COOKIE, "")
@@ -40,11 +41,11 @@ async def whose(request: Request, gateway: Context) -> Response:
     except NotSignedIn:
         caller = None
     return to_json(
-        {
-            "address": caller.address if caller else None,
-            "wallet": caller is not None and caller.key is None,
-            "trusted": caller is not None and caller.trusted,
-        }
+        WhosePage(
+            address=caller.address if caller else None,
+            wallet=caller is not None and caller.key is None,
+            trusted=caller is not None and caller.trusted,
+        )
     )
 
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from jobs.client.calls import Calls
 from jobs.client.effects import Close, Program, Sleep, Together, Work
 from jobs.client.errors import GatewayBadInput, GatewayRefused
 from jobs.errors import BadInput, Refused, Unavailable
 from jobs.manifest import Asset, Manifest, SafePath
-from jobs.wire import BlobQuery, BlobsMissing, OutputView
+from jobs.wire import BlobQuery, BlobsMissing, OutputView, UploadOffset
 
 __all__ = ["Delivered", "Progress", "download", "download_outputs", "read_blob", "upload"]
 
@@ -28,10 +28,6 @@ _FIRST_CHUNK = 8 << 20
 _SMALLEST_CHUNK = 64 << 10
 _RESTARTS = 20
 _SAFE_PATH: TypeAdapter[str] = TypeAdapter(SafePath)
-
-
-class _Offset(BaseModel):
-    offset: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,7 @@ def _read_at(source: Path, offset: int, length: int) -> bytes:
 
 def _send(calls: Calls, asset: Asset, source: Path, counter: _Counter) -> Program[None]:
     path = f"/v1/blobs/{asset.sha256}/upload"
-    where: _Offset = yield from calls.read(_Offset, "GET", path)
+    where: UploadOffset = yield from calls.read(UploadOffset, "GET", path)
     offset, chunk_bytes, restarts, empty_sent = where.offset, _FIRST_CHUNK, 0, False
     counter.add(offset)
     while offset < asset.size or (asset.size == 0 and not empty_sent):

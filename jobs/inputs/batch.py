@@ -34,10 +34,8 @@ class Batch(Protocol):
 class ArrayBatch:
     """A batch of arrays, by the model's input."""
 
-    names: tuple[str, ...] | None = None
-
-    def __init__(self, arrays: Mapping[str, NDArray[Any]], where: str) -> None:
-        self._arrays, self._where = dict(arrays), where
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], where: str, names: tuple[str, ...] | None = None) -> None:
+        self._arrays, self._where, self.names = dict(arrays), where, names
         self.items = len(next(iter(self._arrays.values())))
         self.item_bytes = sum(array.nbytes // self.items for array in self._arrays.values())
 
@@ -52,8 +50,14 @@ class ArrayBatch:
         return out
 
 
-def fit_arrays(arrays: Mapping[str, NDArray[Any]], inputs: tuple[ModelInput, ...] | None, where: str) -> ArrayBatch:
+def fit_arrays(
+    arrays: Mapping[str, NDArray[Any]],
+    inputs: tuple[ModelInput, ...] | None,
+    where: str,
+    names: tuple[str, ...] | None = None,
+) -> ArrayBatch:
     """The arrays as a batch for a model with these inputs (None: unknown). An array named "" goes to the only input.
+    `names` says what the items are called.
 
     Raises BadInput that names the input whose name, dtype, shape or number of items does not fit.
     """
@@ -74,7 +78,9 @@ def fit_arrays(arrays: Mapping[str, NDArray[Any]], inputs: tuple[ModelInput, ...
     if 0 in lengths.values():
         raise BadInput(f"{where}: holds zero items; give at least one")
     little = {name: array.astype(array.dtype.newbyteorder("<"), copy=False) for name, array in arrays.items()}
-    return ArrayBatch(little, where)
+    if names is not None and {len(names)} != set(lengths.values()):
+        raise BadInput(f"{where}: has {len(names)} names for {max(lengths.values())} items; give each item one")
+    return ArrayBatch(little, where, names)
 
 
 def _named(

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from jobs.errors import BadInput
 from jobs.inputs.batch import Batch, fit_arrays
-from jobs.inputs.files import read_arrays
+from jobs.inputs.files import NAME_COLUMN, read_table
 from jobs.inputs.images import image_batch
 from jobs.inputs.shards import pack_shard
 from jobs.inputs.signature import ModelFiles, read_model
@@ -57,8 +57,8 @@ def prepare_batch(
 ) -> Iterator[PreparedBatch]:
     """The model and its items; temporary files end with the context.
 
-    `inputs` is an .npz, .npy or .parquet file, or a folder of images (scaled to `size`,
-    width by height, or to the model's size if `resize`);
+    `inputs` is an .npz, .npy, .parquet, .arrow or .feather file (with the items' names as `name`, if they have any), or
+    a folder of images (scaled to `size`, width by height, or to the model's size if `resize`);
     `outputs` are those that will be asked for. Raises BadInput for a broken model, weights outside its folder, an
     output that it does not have, an empty folder, zero items, inputs whose names, dtypes or shapes do not fit, and NaN:
     each naming what, where and the remedy.
@@ -94,7 +94,10 @@ def _check_outputs(files: ModelFiles, outputs: Sequence[str]) -> None:
 def _read_batch(inputs: Path, files: ModelFiles, *, resize: bool, size: tuple[int, int] | None) -> Batch:
     if inputs.is_dir():
         return image_batch(inputs, files.inputs, resize=resize, size=size)
-    return fit_arrays(read_arrays(inputs), files.inputs, str(inputs))
+    arrays, names = read_table(inputs)
+    if names is not None and NAME_COLUMN in {one.name for one in files.inputs or ()}:
+        raise BadInput(f"{inputs}: the model takes an input {NAME_COLUMN!r}, and the file holds text there")
+    return fit_arrays(arrays, files.inputs, str(inputs), names)
 
 
 def _stage_shards(batch: Batch, shard_items: int, staging: Path) -> Iterator[Asset]:

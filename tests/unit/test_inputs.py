@@ -206,7 +206,7 @@ def bad(folder: Path, name: str) -> tuple[Path, Path]:
         ("empty folder", r"holds no images"),
         ("no such inputs", r"no such file"),
         ("broken inputs", r"cannot be read"),
-        ("unknown kind", r"\.npz, \.npy or \.parquet"),
+        ("unknown kind", r"\.npz, \.npy, \.parquet, \.arrow or \.feather"),
         ("broken model", r"m\.onnx is not an ONNX model"),
         ("empty model", r"is empty"),
         ("no such model", r"no such file"),

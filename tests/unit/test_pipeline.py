@@ -58,6 +58,30 @@ def test_bounds_are_named_as_on_the_command_line(folder: Path) -> None:
     assert matte.fields["min_vram_gb"] == 4.5
 
 
+def test_pictures_go_from_step_to_step(folder: Path) -> None:
+    """Rendered frames are matted, the mattes are labelled: a step that infers images feeds another."""
+    chain = """
+version: 1
+cap_usd: 5
+steps:
+  label: {infer: m.onnx, inputs: {from: matte, output: alpha}, size: 224x224, format: parquet}
+  matte: {infer: m.onnx, inputs: {from: beauty}, format: images}
+  beauty: {render: shot.blend}
+"""
+    beauty, matte, label = load(folder, chain)
+    assert isinstance(matte, InferStep) and isinstance(label, InferStep) and beauty.name == "beauty"
+    assert (matte.format, matte.source, matte.source_output) == ("images", "beauty", None)
+    assert (label.format, label.source, label.source_output, label.after) == ("parquet", "matte", "alpha", ("matte",))
+    for old, new, told in (
+        (", format: images", "", "takes pictures from matte, which makes none; let it say format: images"),
+        ("format: parquet", "format: csv", "'npz', 'parquet'"),
+        ("{render: shot.blend}", "{render: shot.blend, format: images}", "format belongs to infer"),
+        ("{from: beauty}", "{from: beauty, output: alpha}", "names an output of beauty, which renders"),
+    ):
+        with pytest.raises(BadInput, match=told):
+            load(folder, chain.replace(old, new))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
@@ -71,7 +95,7 @@ def test_bounds_are_named_as_on_the_command_line(folder: Path) -> None:
         ("{render: shot.blend", "{render: shot.blend, infer: m.onnx", "either render"),
         ("after: [matte]", "items: 3", "items: follows from the inputs"),
         ("frames: 1-3", "after: [label]", "in a circle"),
-        ("inputs: x.npy, after: [matte]", "inputs: {from: matte}", "takes pictures from matte, which renders none"),
+        ("inputs: x.npy, after: [matte]", "inputs: {from: matte}", "takes pictures from matte, which makes none"),
         ("cap_usd: 12.50", "", "matte cannot be priced before beauty is rendered"),
         ("steps:", "steps: [", "not YAML"),
         ("regions: [eu]", "regions: [e u]", r"steps\.beauty\.regions\.0: 'e u' is no region"),
