@@ -20,12 +20,12 @@ from jobs.tiles import Tile
 __all__ = [
     "PROTOCOL", "AcceptJob", "AccountView", "ApiKeyCreated", "ApiKeyView", "AskView", "AttemptView", "AuctionView",
     "AuditCells", "AuditedView", "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest", "Commit", "Committed",
-    "Complete", "Completed", "CreateApiKey", "CreateJob", "EpochView", "Error", "EscrowView", "Fail", "Health",
-    "Heartbeat", "HeartbeatReply", "Info", "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login",
-    "NodeView", "Nonce", "NonceRequest", "OperatorView", "OutputView", "PageCode", "PageOpened", "PermitSignature",
-    "Quote", "ReceiptView", "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session",
-    "SettlementView", "StakeTermsView", "StakeView", "StrikeView", "TileView", "Units", "UploadOffset", "Usd",
-    "WhosePage",
+    "Complete", "Completed", "CreateApiKey", "CreateJob", "EpochAccount", "EpochAccounts", "EpochProof",
+    "EpochReceipt", "EpochReceipts", "EpochView", "Error", "EscrowView", "Fail", "Health", "Heartbeat",
+    "HeartbeatReply", "Info", "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login", "NodeView",
+    "Nonce", "NonceRequest", "OperatorView", "OutputView", "PageCode", "PageOpened", "PermitSignature", "Quote",
+    "ReceiptView", "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session", "SettlementView",
+    "StakeTermsView", "StakeView", "StrikeView", "TileView", "Units", "UploadOffset", "Usd", "WhosePage",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -445,6 +445,56 @@ class EpochView(_Wire):
     root: Hex32
     tx: str | None
     state: str
+
+
+class EpochReceipt(_Wire):
+    """A receipt that an epoch pays: what was signed, the signature, and to whom the reward goes."""
+
+    job: str = Field(max_length=24)
+    tile: int = Field(ge=0)
+    attempt: int = Field(ge=0)
+    node: Address
+    commitment: Hex32
+    price: Units
+    signature: Signature
+    account: Address
+    """The node's owner when it passed: who earns."""
+
+
+class EpochReceipts(_Wire):
+    """A page of an epoch's receipts."""
+
+    receipts: tuple[EpochReceipt, ...]
+    next: int | None
+    """What `after` must say to go on; None at the end."""
+
+
+class EpochAccount(_Wire):
+    """A leaf of an epoch's root: all that an account ever earned."""
+
+    account: Address
+    cumulative: Units
+
+
+class EpochAccounts(_Wire):
+    """A page of an epoch's leaves, by account."""
+
+    accounts: tuple[EpochAccount, ...]
+    next: Address | None
+
+
+class EpochProof(_Wire):
+    """Everything off chain that an epoch's root is made from, for anyone to check against the chain."""
+
+    number: int = Field(ge=1)
+    chain_id: int
+    token: Address
+    escrow: Address
+    distributor: Address
+    before: tuple[EpochAccount, ...]
+    """The leaves of the epoch before; none before the first."""
+    accounts: tuple[EpochAccount, ...]
+    receipts: tuple[EpochReceipt, ...]
 
 
 class OperatorView(_Wire):

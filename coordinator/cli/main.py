@@ -8,7 +8,17 @@ from typing import NoReturn
 
 import typer
 
-from coordinator.cli import addon, economics, jobs_commands, keys_commands, ledger, pipeline, plugins, submit_commands
+from coordinator.cli import (
+    addon,
+    economics,
+    epochs,
+    jobs_commands,
+    keys_commands,
+    ledger,
+    pipeline,
+    plugins,
+    submit_commands,
+)
 from coordinator.cli.audit import command as audit_command
 from coordinator.cli.bridge import command as bridge_command
 from coordinator.cli.dispute import command as dispute_command
@@ -44,6 +54,7 @@ audit_command.register(app)
 dispute_command.register(app)
 economics.register(app)
 ledger.register(app)
+epochs.register(app)
 pipeline.register(app)
 addon.register(app)
 bridge_command.register(app)

@@ -93,8 +93,8 @@ def behind(bank: Bank, key: NodeKey) -> Backing:
 
 def worker(key: NodeKey) -> Worker:
     return Worker(
-        address=key.address, name="", owner=key.address, trusted=False, suspended=False, barred=True, last_seen=0, region="",
-        ask=0.1, suspicion=0, classes=(), reputation=1.0, memory_bytes=1 << 33, proven_owner=key.address,
+        address=key.address, name="", owner=key.address, trusted=False, suspended=False, barred=True, last_seen=0,
+        region="", ask=0.1, suspicion=0, classes=(), reputation=1.0, memory_bytes=1 << 33, proven_owner=key.address,
     )  # fmt: skip
 
 
