@@ -1,6 +1,7 @@
 """Turns what a chain answers on failure into the errors of ``contracts.errors``, in plain words."""
 
 import functools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from eth_utils.abi import function_signature_to_4byte_selector
 from eth_utils.address import to_checksum_address
 from web3.exceptions import (
     BadFunctionCallOutput,
+    BadResponseFormat,
     ContractLogicError,
     ProviderConnectionError,
     RequestTimedOut,
@@ -73,6 +75,11 @@ def translated(url: str) -> Iterator[None]:
         raise NotDeployed(
             f"a contract at {url} does not answer as ours does: the chain was begun anew, or the addresses are "
             "another chain's; deploy again"
+        ) from error
+    except (json.JSONDecodeError, BadResponseFormat) as error:
+        raise ChainUnavailable(
+            f"what answers at {url} does not speak as an RPC does ({type(error).__name__}): check the RPC address, or "
+            "try later"
         ) from error
     except (requests.RequestException, ProviderConnectionError, RequestTimedOut, TooManyRequests, OSError) as error:
         raise ChainUnavailable(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from enum import Enum
 
 import structlog
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from coordinator.config import Settings
 from coordinator.settlement.awards import award
 from coordinator.settlement.chain import client
 from coordinator.settlement.receipts import job_receipts, receipt_tree, withdraw_unsound
-from coordinator.settlement.transactions import transact
+from coordinator.settlement.transactions import known_hash, transact
 from coordinator.states import change_job
 from coordinator.store.database import Database
 from coordinator.store.models import ChainTransaction, Job
@@ -100,13 +101,21 @@ def settle(db: Database, settings: Settings, job_id: str) -> bool:
         if job is None or job.state != states.JobState.SETTLING:
             return True
         view = SettlementView.model_validate(job.settlement) if job.settlement else _empty()
-    view, over = _drive(db, settings, job_id, view)
-    if not over:
+    view, end = _drive(db, settings, job_id, view)
+    if end is _End.WAITS:
         _remember(db, job_id, view)
         return False
+    view = _with_transactions(db, job_id, view, client(settings).escrow(chain_job_id(job_id)).voided)
     with db.begin() as session:
         row = session.get(Job, job_id)
         if row is None or row.state != states.JobState.SETTLING:
+            return True
+        if end is _End.GONE:
+            change_job(
+                session, row, states.JobState.FAILED, error_code="escrow_gone", finished_at=db.now(),
+                error="the escrow was undone on chain, and its tokens were gone when it was opened again; nothing was "
+                "charged: order again",
+            )  # fmt: skip
             return True
         _finish(session, row, view, db.now())
     log.info("settled", job=job_id, burned=str(view.burned), refund=str(view.refund))
@@ -124,34 +133,43 @@ def to_its_end(db: Database, settings: Settings, job_id: str) -> None:
     _remember(db, job_id, view)
 
 
-def _drive(db: Database, settings: Settings, job_id: str, view: SettlementView) -> tuple[SettlementView, bool]:
+class _End(Enum):
+    WAITS = "waits"
+    """For the window, the auditors, or its opening to be there again."""
+    OVER = "over"
+    """Finalized or refunded."""
+    GONE = "gone"
+    """The chain has no escrow of it, and never will."""
+
+
+def _drive(db: Database, settings: Settings, job_id: str, view: SettlementView) -> tuple[SettlementView, _End]:
     """Take step after step, each from what the chain shows: propose, finalize, or give all of it back. Returns what is
-    known of the settlement then, and whether the chain has the job in a final state."""
+    known of the settlement then, and how the job stands on chain."""
     job_key, chain = chain_job_id(job_id), client(settings)
     for _ in range(_MOST_STEPS):
         state = chain.escrow(job_key)
         try:
             match state.state:
                 case JobState.NONE:
-                    return view, _never_opened(db, job_id)
+                    return view, _End.GONE if _never_opened(db, job_id) else _End.WAITS
                 case JobState.OPEN:
                     view = _end_open(db, settings, job_id, view, state)
                 case JobState.PROPOSED:
                     if not _wait_for_window(chain, state):
-                        return view, False
+                        return view, _End.WAITS
                     result = transact(
                         db, settings, f"finalize:{job_id}", lambda c, n: c.prepare_finalize(job_key, nonce=n)
                     )
                     view = view.model_copy(update={"settlement_tx": result.hash})
                 case JobState.DISPUTED:
-                    return view, False
+                    return view, _End.WAITS
                 case JobState.FINALIZED:
                     split = split_price(state.cap, state.price)
                     paid = {"price": state.price, "burned": split.burned, "fee": split.fee, "refund": split.refund}
-                    return view.model_copy(update={**paid, "receipt_root": "0x" + state.receipt_root.hex()}), True
+                    return view.model_copy(update={**paid, "receipt_root": "0x" + state.receipt_root.hex()}), _End.OVER
                 case JobState.REFUNDED:
                     nothing = {"price": 0, "burned": 0, "fee": 0, "refund": state.cap}
-                    return view.model_copy(update=nothing), True
+                    return view.model_copy(update=nothing), _End.OVER
         except Reverted as error:
             # Somebody else was first (anybody finalizes, challenges, refunds): what there is now is looked at anew.
             log.info("step_was_refused", job=job_id, state=state.state.name, error=str(error))
@@ -180,10 +198,24 @@ def _end_open(
         result = transact(db, settings, f"refund:{job_id}", lambda c, n: c.prepare_refund(job_key, nonce=n))
         return view.model_copy(update={"settlement_tx": result.hash})
     award(db, settings, job_id)
-    # A voided proposal's key is spent: each one has its own.
-    key = f"propose:{job_id}" + (f":{state.voided}" if state.voided else "")
+    key = _proposal(job_id, state.voided)
     proposed = transact(db, settings, key, lambda c, n: c.prepare_propose(job_key, price, root, count, nonce=n))
     return view.model_copy(update={"propose_tx": proposed.hash})
+
+
+def _with_transactions(db: Database, job_id: str, view: SettlementView, voided: int) -> SettlementView:
+    """The transactions that did it, also where whoever sent them did not live to see them mined."""
+    proposed = known_hash(db, _proposal(job_id, voided))
+    ended = next(
+        (found for kind in ("finalize", "cancel", "refund") if (found := known_hash(db, f"{kind}:{job_id}"))), None
+    )
+    told = {"propose_tx": proposed or view.propose_tx, "settlement_tx": ended or view.settlement_tx}
+    return view.model_copy(update=told)
+
+
+def _proposal(job_id: str, voided: int) -> str:
+    """The key of a proposal: a voided one's is spent."""
+    return f"propose:{job_id}" + (f":{voided}" if voided else "")
 
 
 def _never_opened(db: Database, job_id: str) -> bool:

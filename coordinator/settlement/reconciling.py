@@ -33,6 +33,7 @@ def reconcile(db: Database, settings: Settings) -> int:
     chain = client(settings)
     try:
         confirmed, head = chain.confirmed_nonce(), chain.block()
+        _look_at_waiting(db, chain, confirmed)
         _look_again(db, settings, chain, head)
     except ChainUnavailable:
         return 0
@@ -91,6 +92,21 @@ def _replace(db: Database, chain: ChainClient, row: ChainTransaction) -> bytes:
             return session.get_one(ChainTransaction, row.key).raw
     log.warning("replaced by a higher fee", key=row.key, before=row.hash, now=dearer.hash)
     return dearer.raw
+
+
+def _look_at_waiting(db: Database, chain: ChainClient, confirmed: int) -> None:
+    """What became of transactions that nobody waited for to the end: any of their bytes may have been mined."""
+    with db.read() as session:
+        rows = session.scalars(
+            select(ChainTransaction)
+            .where(ChainTransaction.state.in_(["prepared", "sent"]), ChainTransaction.nonce < confirmed)
+            .order_by(ChainTransaction.nonce)
+            .limit(_MOST)
+        ).all()
+    for row in rows:
+        # Those that failed are for whoever asked for them: their keys are freed there.
+        if (result := found(chain, hashes(row))) is not None and result.succeeded:
+            note(db, row.key, "mined", result)
 
 
 def _look_again(db: Database, settings: Settings, chain: ChainClient, head: int) -> None:

@@ -21,7 +21,7 @@ from coordinator.settlement.chain import client
 from coordinator.store.database import Database
 from coordinator.store.models import ChainTransaction
 
-__all__ = ["hashes", "note", "retire", "transact"]
+__all__ = ["found", "hashes", "known_hash", "note", "retire", "transact"]
 
 log = structlog.get_logger(__name__)
 
@@ -143,6 +143,13 @@ def _confirm(chain: ChainClient, settings: Settings, key: str, result: TxResult)
     wanted = settings.chain.confirmations
     if wanted and (depth := chain.block() - result.block_number) < wanted:
         raise TransactionPending(f"{key}: {depth} of {wanted} blocks lie on transaction {result.hash}")
+
+
+def known_hash(db: Database, key: str) -> str | None:
+    """The hash of the transaction that does what this key names, if it was written down."""
+    with db.read() as session:
+        row = session.get(ChainTransaction, key)
+    return None if row is None else row.hash
 
 
 def retire(db: Database, key: str, why: str) -> None:
