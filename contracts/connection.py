@@ -1,5 +1,6 @@
 """A connection to one deployment: what reading and sending have in common."""
 
+from functools import cached_property
 from typing import Any
 
 from web3 import Web3
@@ -52,15 +53,16 @@ class Connection:
         with translated(self.url):
             return int(self.web3.eth.get_block("latest")["timestamp"])
 
-    @property
+    # Making a contract's class takes as long as some calls of it: each is made once, when it is needed.
+    @cached_property
     def _registry(self) -> Contract:
         return self._optional("NodeRegistry", self.addresses.registry)
 
-    @property
+    @cached_property
     def _disputes(self) -> Contract:
         return self._optional("Disputes", self.addresses.disputes)
 
-    @property
+    @cached_property
     def _oracle(self) -> Contract:
         return self._optional("PriceOracle", self.addresses.oracle)
 
