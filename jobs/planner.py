@@ -105,6 +105,13 @@ def _ranges(samples: int, parts: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
+def _growing(samples: int) -> list[tuple[int, int]]:
+    """An eighth, an eighth, a quarter, a half of the samples: at each edge the noise is that of half as many as at the
+    next, and lower by the square root of two."""
+    edges = sorted({0, samples, *(samples // part for part in (8, 4, 2))})
+    return list(itertools.pairwise(edges))
+
+
 def _runs(window: Rect, samples: tuple[int, int], frames: Sequence[int], run: int) -> list[RenderTile]:
     """Whole frames, `run` of them (one at least) in each tile."""
     run = max(1, run)
@@ -121,6 +128,7 @@ def plan_render(
     tiles: int | None = None,
     sample_ranges: int | None = None,
     preview_every: int | None = None,
+    progressive: bool = False,
 ) -> list[RenderTile]:
     """Tiles that cover each pixel, sample and frame exactly once, in the order in which they should be leased.
 
@@ -130,7 +138,9 @@ def plan_render(
     EEVEE, Workbench, path guiding and Freestyle render another picture in pieces. It is leased in runs of frames.
 
     With `preview_every` N the preview's tiles (in_preview) come first: every Nth frame, or of a still 1/N of the
-    samples. Raises BadInput `no_preview` for a still of which samples cannot be rendered apart.
+    samples. With `progressive` a still is cut into ranges of samples that grow (where they can be rendered apart), the
+    first ones of all rectangles before the next: it is seen whole early and gets cleaner. Raises BadInput `no_preview`
+    for a preview of a still of which samples cannot be rendered apart.
     """
     if preview_every is not None and len(frames) > 1:
         first = preview_frames(frames, preview_every)
@@ -161,6 +171,11 @@ def plan_render(
     if contract.sample_split and not contract.adaptive:
         wanted = sample_ranges if sample_ranges is not None else min(8, round(parts / (columns * rows)))
         ranges = _ranges(contract.samples, wanted)
+        if progressive and len(frames) == 1:
+            # As many tiles as before, of which the first ones are short.
+            rectangles = max(by_bytes, math.ceil(columns * rows / 2)) if tiles is None else columns * rows
+            columns, rows = _grid(window.width, window.height, rectangles, policy.min_side)
+            ranges = _growing(contract.samples)
     if preview_every is not None:
         ranges = _preview_range(contract, preview_every, ranges)
     if columns * rows == 1 and len(ranges) == 1 and len(frames) > 1:

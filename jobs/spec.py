@@ -85,6 +85,8 @@ class RenderSpec(_Spec):
     """Sample ranges per tile, rendered apart and merged; None: only where space cannot be split enough."""
     preview_every: int | None = Field(default=None, ge=2, le=MAX_FRAMES)
     """Render every Nth frame first (of a still 1/N of the samples), then wait for the client to go on or reject it."""
+    progressive: bool = False
+    """Of a still: few samples of all of it first, then more, where its samples can be rendered apart."""
     output_format: Literal["PNG", "JPEG", "OPEN_EXR", "OPEN_EXR_MULTILAYER", "TIFF", "WEBP"] | None = None
 
     @field_validator("frames")

@@ -99,10 +99,25 @@ def make_quote(
         audit_share=share,
         lane=lane,
         proven=proven(contract, lane, min(policy.probes, max(tile.cell_count() for tile in tiles))),
-        warnings=(*warnings, *_more_warnings(contract, tiles, share)),
+        warnings=(*warnings, *_more_warnings(contract, tiles, share), *_progressive(contract, spec, frames)),
         **_preview(spec, frames, tiles, [tile_seconds(tile, contract, cost) for tile in tiles], price),
         expires_at=now + settings.quote_seconds,
     )
+
+
+def _progressive(
+    contract: RenderContract | InferContract, spec: RenderSpec | InferSpec, frames: Sequence[int]
+) -> list[str]:
+    if not isinstance(spec, RenderSpec) or not isinstance(contract, RenderContract) or not spec.progressive:
+        return []
+    if len(frames) > 1:
+        return ["Only a still is rendered progressively; these frames are rendered one after another."]
+    if contract.adaptive or not contract.sample_split or not contract.in_cells:
+        return [
+            "This still is not rendered progressively: its samples stay together (adaptive sampling, volumes, or "
+            "another engine than Cycles)."
+        ]
+    return []
 
 
 def _preview(

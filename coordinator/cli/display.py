@@ -31,7 +31,8 @@ class Display(Protocol):
 
     def transfer(self, what: str, done: int, total: int) -> None: ...
 
-    def job(self, job: JobView) -> None: ...
+    def job(self, job: JobView, look: str = "") -> None:
+        """How far it is; `look`: what is seen of a still by now."""
 
     def show(self, table: Table) -> None: ...
 
@@ -86,7 +87,7 @@ class PlainDisplay:
     def transfer(self, what: str, done: int, total: int) -> None:
         pass
 
-    def job(self, job: JobView) -> None:
+    def job(self, job: JobView, look: str = "") -> None:
         if job.state is JobState.FAILED:
             return  # how is the command's last line
         if job.state is JobState.ADMITTING:
@@ -100,7 +101,7 @@ class PlainDisplay:
         changed = now[:2] != self._last[:2]
         if changed or (now != self._last and time.monotonic() - self._told_at > _PLAIN_SECONDS):
             self._last, self._told_at = now, time.monotonic()
-            self.note(_line(job))
+            self.note(_line(job, look))
 
     def show(self, table: Table) -> None:
         from rich.console import Console
@@ -150,11 +151,11 @@ class TerminalDisplay:
         detail = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
         self._move(what, done / total if total else 1.0, detail)
 
-    def job(self, job: JobView) -> None:
+    def job(self, job: JobView, look: str = "") -> None:
         self._begin()
         for line in self._refusals.new(job):
             self.note(line)
-        self._move(str(job.state), job.progress or None, _detail(job))
+        self._move(str(job.state), job.progress or None, _detail(job, look))
 
     def _move(self, what: str, done: float | None, detail: str) -> None:
         """`done` of 1; None where how long it will take is not known: then the bar swings."""
@@ -173,7 +174,7 @@ class TerminalDisplay:
             self._live = False
 
 
-def _detail(job: JobView) -> str:
+def _detail(job: JobView, look: str = "") -> str:
     if job.waiting_for and job.state in (JobState.ADMITTING, JobState.RUNNING):
         return f"waits for {job.waiting_for}"
     if job.state in (JobState.QUOTED, JobState.OPENING):
@@ -183,9 +184,11 @@ def _detail(job: JobView) -> str:
         parts.append(f"{seconds_text(job.eta_seconds)} left")
     if job.tiles_passed:
         parts.append(cost_so_far(job))
+    if look:
+        parts.append(look)
     return ", ".join(parts)
 
 
-def _line(job: JobView) -> str:
-    detail = _detail(job)
+def _line(job: JobView, look: str = "") -> str:
+    detail = _detail(job, look)
     return f"{job.state}: {detail}" if detail else str(job.state)

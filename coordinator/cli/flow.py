@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.cli.endings import Interrupted
+from coordinator.cli.looks import StillLooks
 from jobs.client.transfers import Delivered
 from jobs.errors import BadInput, JobFailed, KilnetError, Refused, Unavailable
 from jobs.states import JOB_FINAL, JobState
@@ -97,11 +98,11 @@ def follow(client: Client, job_id: str, display: Display, *, until_review: bool 
     ended = threading.Event()
     listener = threading.Thread(target=_listen, args=(client, job_id, news, ended), daemon=True, name="events")
     listener.start()
-    started = time.monotonic()
+    started, looks = time.monotonic(), StillLooks(client, job_id)
     try:
         while True:
             job = client.job(job_id)
-            display.job(job)
+            display.job(job, looks.text(job))
             if job.state in JOB_FINAL or (until_review and job.state is JobState.REVIEW):
                 return job
             now = time.monotonic()

@@ -53,6 +53,9 @@ Preview = Annotated[
 PreviewEvery = Annotated[
     int | None, typer.Option("--preview-every", metavar="N", min=2, help="As --preview, with every Nth frame or 1/N.")
 ]
+Progressive = Annotated[
+    bool, typer.Option("--progressive", help="Of a still: few samples of all of it first, then more.")
+]
 Tap = Annotated[str | None, typer.Option(help="Activation to fingerprint. [default: chosen at admission]")]
 OnlyOutput = Annotated[
     list[str] | None,
@@ -94,6 +97,7 @@ def _render(
     output_format: Format = None,
     preview: Preview = False,
     preview_every: PreviewEvery = None,
+    progressive: Progressive = False,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
     region: Regions = None,
@@ -122,6 +126,7 @@ def _render(
         "frames": frames, "samples": samples, "resolution": resolution, "engine": engine, "camera": camera,
         "scene": scene, "seed": seed, "denoise": denoise, "tiles": tiles, "sample_ranges": sample_ranges,
         "output_format": output_format, "preview_every": preview_every or (USUAL_PREVIEW if preview else None),
+        "progressive": progressive,
     }  # fmt: skip
     constraints = parse_constraints(
         regions=region, not_regions=not_region, devices=device, min_memory=min_memory, min_vram=min_vram,
@@ -204,6 +209,7 @@ def _quote(
     output_format: Format = None,
     preview: Preview = False,
     preview_every: PreviewEvery = None,
+    progressive: Progressive = False,
     tap: Tap = None,
     only_output: OnlyOutput = None,
     resize: Resize = False,
@@ -241,6 +247,7 @@ def _quote(
         "frames": frames, "samples": samples, "resolution": resolution, "engine": engine, "camera": camera,
         "scene": scene, "seed": seed, "denoise": denoise, "tiles": tiles, "sample_ranges": sample_ranges,
         "output_format": output_format, "preview_every": preview_every or (USUAL_PREVIEW if preview else None),
+        "progressive": progressive,
     }  # fmt: skip
     submission: AbstractContextManager[Submission]
     if file.suffix.lower() == ".onnx":

@@ -15,9 +15,10 @@ from coordinator.gateway.bodies import to_json
 from coordinator.gateway.context import Context, Gateway, SignedIn
 from coordinator.gateway.described import PNG
 from coordinator.gateway.jobs_seen import JobId, visible
-from coordinator.store.models import Output
+from coordinator.store.models import Job, Output
 from coordinator.web.pictures import Picture, empty, shown
 from jobs.contract import Contract, RenderContract
+from jobs.looks import FrameLook
 from jobs.wire import AttemptView, AuditedView, JobFacts, LogEntry
 
 __all__ = ["router"]
@@ -74,6 +75,15 @@ def picture(
     return _answer(request, _picture(gateway, caller, job_id, frame, kind), kind)
 
 
+@router.get("/frames/{frame}/look", response_model=FrameLook)
+def look(gateway: Context, caller: SignedIn, job_id: JobId, frame: Frame) -> Response:
+    """How far a frame has come, and how noisy it still is."""
+    with gateway.db.read() as session:
+        contract = _contract(visible(session, caller, job_id))
+    found = gateway.live_pictures.look(job_id, contract, frame)
+    return to_json(FrameLook(covered=found.covered, samples=found.samples, noise=found.noise))
+
+
 @router.get("/picture.png", response_class=Response, responses=PNG)
 def cover(request: Request, gateway: Context, caller: SignedIn, job_id: JobId) -> Response:
     """The job at a glance: its first delivered frame, else its reference frame, else an empty picture."""
@@ -100,19 +110,24 @@ def _answer(request: Request, made: Picture, kind: str) -> Response:
     return Response(made.png, headers=headers, media_type="image/png")
 
 
+def _contract(job: Job) -> RenderContract:
+    if job.contract is None or job.kind != "render":
+        raise NotFound("this job has no frames yet")
+    contract = _CONTRACT.validate_python(job.contract)
+    assert isinstance(contract, RenderContract)
+    return contract
+
+
 def _picture(gateway: Gateway, caller: SignedIn, job_id: str, frame: int, kind: str) -> Picture:
     with gateway.db.read() as session:
         job = visible(session, caller, job_id)
-        if job.contract is None or job.kind != "render":
-            raise NotFound("this job has no frames yet")
-        contract = _CONTRACT.validate_python(job.contract)
+        contract = _contract(job)
         wanted = Output.kind == "preview" if kind == "reference" else (Output.frame == frame) & (Output.kind == "image")
         sha = session.scalar(
             select(Output.sha256).where(Output.job_id == job.id, wanted).order_by(Output.path).limit(1)
         )
         known = views.job_facts(session, job).reference_frame
     if kind == "live":
-        assert isinstance(contract, RenderContract)
         return gateway.live_pictures.picture(job_id, contract, frame)
     if sha is None or (kind == "reference" and known not in (None, frame)):
         raise NotFound(f"there is no {kind} picture of frame {frame}")

@@ -54,7 +54,7 @@ def lay_out(
         assert isinstance(spec, RenderSpec) and isinstance(cost, RenderCost)
         return plan_render(
             contract, frames, cost, policy, sample_ranges=spec.sample_ranges, tiles=spec.tiles,
-            preview_every=spec.preview_every,
+            preview_every=spec.preview_every, progressive=spec.progressive,
         )  # fmt: skip
     assert isinstance(spec, InferSpec) and isinstance(cost, InferCost)
     return plan_infer(contract, spec.items, cost, policy)

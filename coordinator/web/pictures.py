@@ -9,7 +9,8 @@ import io
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from jobs.geometry import Rect
 from jobs.states import WorkKind, WorkState
 from jobs.tiles import RenderTile
 
-__all__ = ["LONGEST_SIDE", "LivePictures", "Picture", "empty", "shown"]
+__all__ = ["LONGEST_SIDE", "LivePictures", "Look", "Picture", "empty", "shown"]
 
 LONGEST_SIDE = 1280
 """Pixels of a picture on the page; its file has all of them."""
@@ -38,6 +39,9 @@ _KEPT = 16
 """Frames that are kept in memory, 16 bytes a pixel each."""
 _PATIENCE_SECONDS = 0.7
 """A call adds tiles for so long; the next one goes on."""
+_FLAT, _FEWEST_BLOCKS = 1e-5, 64
+_MEDIAN_OF_NORMAL = 0.6745
+"""The median of |x| of a standard normal x."""
 _MAX_TILE_BYTES = 1 << 30
 _CHUNK = 1 << 22
 _WINDOW = 1 << 27
@@ -49,6 +53,17 @@ class Picture(NamedTuple):
     png: bytes
     tag: str
     more: bool = False
+
+
+class Look(NamedTuple):
+    """How far a frame has come."""
+
+    covered: float
+    """Share of its pixels that any tile has passed of, 0..1."""
+    samples: float
+    """Samples per covered pixel, on average."""
+    noise: float | None
+    """Standard deviation of a pixel's noise as it is seen, as a share of white; None where too little is there."""
 
 
 def shown(store: BlobStore, sha: str) -> bytes:
@@ -110,6 +125,14 @@ class _Canvas:
             self.sums[y0:y1, x0:x1, channel] += count * np.asarray(small, np.float32)
         self.samples[y0:y1, x0:x1] += count
 
+    def look(self) -> Look:
+        covered = self.samples > 0
+        share = float(covered.mean())
+        if not share:
+            return Look(0.0, 0.0, None)
+        linear = self.sums / np.maximum(self.samples, np.float32(1))[..., None]
+        return Look(share, float(self.samples[covered].mean()), noise_of(_curve(linear), covered))
+
     def encoded(self) -> bytes:
         if self.png is None or self.png[0] != len(self.done):
             linear = self.sums / np.maximum(self.samples, np.float32(1))[..., None]
@@ -120,9 +143,28 @@ class _Canvas:
 
 def _srgb(linear: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Linear Rec. 709 -> 8-bit sRGB (IEC 61966-2-1), without the scene's own view transform."""
+    return np.asarray((_curve(linear) * 255 + 0.5).astype(np.uint8))
+
+
+def _curve(linear: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Linear -> sRGB's own curve, 0..1."""
     low, high = linear * 12.92, 1.055 * np.power(linear, 1 / 2.4, where=linear > 0, out=np.zeros_like(linear)) - 0.055
-    curve = np.where(linear <= 0.0031308, low, high)
-    return np.asarray((np.clip(curve, 0, 1) * 255 + 0.5).astype(np.uint8))
+    return np.asarray(np.clip(np.where(linear <= 0.0031308, low, high), 0, 1))
+
+
+def noise_of(picture: NDArray[np.floating[Any]], covered: NDArray[np.bool_]) -> float | None:
+    """Standard deviation of the noise of a picture (height, width, 3), 0..1, where it is `covered`.
+
+    From h = (a - b - c + d) / 2 of each 2x2 block of its luminance, as in verification.noise: 0 on any plane, and of
+    the deviation of one pixel. The median of |h| does not see edges, which few blocks have (Donoho 1994). Blocks of no
+    difference at all, an empty background, are left out. None with fewer than 64 blocks."""
+    height, width = (side // 2 * 2 for side in covered.shape)
+    grey = picture[:height, :width] @ np.array([0.2126, 0.7152, 0.0722], picture.dtype)
+    whole = covered[:height, :width].reshape(height // 2, 2, width // 2, 2).all(axis=(1, 3))
+    h = (grey[0::2, 0::2] - grey[0::2, 1::2] - grey[1::2, 0::2] + grey[1::2, 1::2]) / 2
+    seen = np.abs(h[whole])
+    seen = seen[seen > _FLAT]
+    return float(np.median(seen) / _MEDIAN_OF_NORMAL) if seen.size >= _FEWEST_BLOCKS else None
 
 
 class _Ready(NamedTuple):
@@ -143,6 +185,17 @@ class LivePictures:
 
     def picture(self, job_id: str, contract: RenderContract, frame: int) -> Picture:
         """The tiles of a frame that passed, in sRGB; what is missing is transparent."""
+        with self._filled(job_id, contract, frame) as (canvas, more):
+            return Picture(canvas.encoded(), f"{len(canvas.done)}", more)
+
+    def look(self, job_id: str, contract: RenderContract, frame: int) -> Look:
+        """How far a frame has come, of the tiles that passed (those that there was time for)."""
+        with self._filled(job_id, contract, frame) as (canvas, _):
+            return canvas.look()
+
+    @contextmanager
+    def _filled(self, job_id: str, contract: RenderContract, frame: int) -> Iterator[tuple[_Canvas, bool]]:
+        """The frame's canvas, held, and whether tiles are left that are not on it yet. Raises NotFound."""
         colour = _colour(contract.channels)
         if colour is None:
             raise NotFound("this job has no colour pass to show")
@@ -158,7 +211,7 @@ class LivePictures:
                 if planes is not None:
                     canvas.add(one.tile, planes)
                 canvas.done.add(one.lease)
-            return Picture(canvas.encoded(), f"{len(canvas.done)}", bool(missing))
+            yield canvas, bool(missing)
 
     def _canvas(self, key: tuple[str, int], window: Rect) -> _Canvas:
         with self._lock:

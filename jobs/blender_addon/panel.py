@@ -42,6 +42,7 @@ class KILNET_PT_render(bpy.types.Panel):
         settings.prop(chosen, "preview")
         if chosen.preview:
             settings.prop(chosen, "preview_every")
+        settings.prop(chosen, "progressive")
         for name in ("output_format", "cap", "deadline", "out"):
             settings.prop(chosen, name)
         _lines(layout, session.wrong, "ERROR")
@@ -71,6 +72,8 @@ def _quote(layout: bpy.types.UILayout) -> None:
 def _next(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if session.busy:
         layout.progress(factor=session.progress, type="BAR", text=_progress())
+        if session.phase is Phase.FOLLOWING and session.seen:
+            layout.label(text=f"Seen: {session.seen}", icon="IMAGE_DATA")
         row = layout.row(align=True)
         if session.phase is Phase.FOLLOWING:
             if session.job.get("state") == "review":

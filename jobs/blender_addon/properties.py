@@ -31,6 +31,9 @@ class KilnetJob(bpy.types.PropertyGroup):
         name="Preview first", description="Some of it first (every Nth frame, of a still 1/N of the samples), then wait"
     )
     preview_every: bpy.props.IntProperty(name="One in", description="The preview's N", min=2, default=16)
+    progressive: bpy.props.BoolProperty(
+        name="Progressive", description="Of a still: few samples of all of it first, then more"
+    )
     cap: bpy.props.FloatProperty(
         name="Cap (USD)", description="Never pay more; 0: the cap of the quote", min=0, soft_max=1000, precision=4
     )
@@ -59,6 +62,7 @@ def options(scene: bpy.types.Scene) -> dict[str, object]:
         "frames": frames_text(scene),
         "max_price": f"{chosen.cap:.6f}" if chosen.cap > 0 else "",
         "deadline": chosen.deadline,
+        "progressive": chosen.progressive,
         "preview_every": chosen.preview_every if chosen.preview else "",
         "output_format": "" if chosen.output_format == "SCENE" else chosen.output_format,
     }

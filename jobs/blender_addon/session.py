@@ -59,6 +59,8 @@ class Session:
     job: dict[str, Any] = field(default_factory=dict)
     """The latest news of the job; `job` in it is its id."""
     report: dict[str, Any] = field(default_factory=dict)
+    seen: str = ""
+    """What the live picture shows, in words."""
     error: str = ""
     files: list[dict[str, Any]] = field(default_factory=list)
     out: Path = Path()
@@ -110,7 +112,7 @@ class Session:
         """Have a copy of the scene packed, sent and described; it is removed when that is done."""
         self._copy = scene
         self._withdraw()
-        self.wrong, self.notes, self.quote, self.job, self.report, self.files = [], [], {}, {}, {}, []
+        self.wrong, self.notes, self.quote, self.job, self.report, self.files, self.seen = [], [], {}, {}, {}, [], ""
         self._ask(Phase.CHECKING, "check", self._described, scene=str(scene), options=options)
 
     def ask_quote(self) -> None:
@@ -221,6 +223,7 @@ class Session:
         elif kind == "job":
             self._heard(event)
         elif kind == "picture":
+            self.seen = str(event.get("seen") or "")
             self.show_picture(str(event["path"]), int(event["frame"]))
 
     def _heard(self, event: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from jobs.client.results import Items
 from jobs.client.transfers import Delivered, Progress
 from jobs.client.waiting import Waiting
 from jobs.evidence import Evidence
+from jobs.looks import FrameLook
 from jobs.manifest import Manifest
 from jobs.spec import InferSpec, RenderSpec
 from jobs.wire import (
@@ -229,6 +230,10 @@ class AsyncClient:
         """A frame as a small PNG: the tiles that passed so far, the reference frame, or what was delivered. None where
         it is still the one with the tag `known`. Raises Refused where there is none."""
         return await self._driver.run(self._account.frame_picture(job, frame, kind=kind, known=known))
+
+    async def frame_look(self, job: str, frame: int) -> FrameLook:
+        """How far a frame has come: pixels covered, samples, and the noise that is seen."""
+        return await self._driver.run(self._account.get(FrameLook, f"/v1/jobs/{job}/frames/{frame}/look"))
 
     async def read_blob(self, sha256: str, *, limit: int = 1 << 30) -> bytes:
         """A blob that this account may see, at most `limit` bytes, checked against its hash."""

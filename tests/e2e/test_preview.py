@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +16,7 @@ import pytest
 from PIL import Image
 
 from jobs.client import Client
+from jobs.looks import FrameLook
 from tests.e2e.conftest import SAMPLES, Kilnet, delivered
 from tests.support.pictures import channels, worst_relative
 
@@ -76,3 +82,30 @@ def test_a_still_that_cannot_be_previewed_says_what_to_do(kilnet: Kilnet, tmp_pa
     done = kilnet.run("render", SAMPLES / "volume.blend", "--resolution", "48x32", "--preview", "--out", tmp_path / "x")
     assert done.returncode == 2 and "order it without a preview" in done.stderr, done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_a_progressive_still_is_seen_whole_early_and_gets_cleaner(kilnet: Kilnet, tmp_path: Path) -> None:
+    """Looked at while its tiles pass, all of it is there with an eighth of its samples before any of it is done; from
+    then on the noise that is seen falls, and `kilnet watch` says so."""
+    options = ("--resolution", "192x128", "--samples", "64", "--tiles", "3", "--no-denoise", "--progressive")
+    command = [sys.executable, "-m", "coordinator.cli", "render", str(SAMPLES / "still.blend"), *options]
+    environment = os.environ | {"KILNET_GATEWAY": kilnet.stack.gateway_url, "KILNET_KEY": str(kilnet.stack.key_file)}
+    process = subprocess.Popen(
+        [*command, "--name", "progressive", "--out", str(tmp_path)], env=environment, stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    seen: list[FrameLook] = []
+    with Client(kilnet.stack.gateway_url, str(kilnet.stack.key_file)) as client:
+        while process.poll() is None:
+            job = next((one for one in client.jobs() if one.name == "progressive" and one.tiles_passed), None)
+            if job is not None:
+                look = client.frame_look(job.id, 1)
+                seen += [look] if not seen or look != seen[-1] else []
+            time.sleep(0.1)
+    told = process.communicate()[1]
+    assert process.returncode == 0, told
+    whole = [look for look in seen if look.covered == 1 and look.noise is not None]
+    assert whole and whole[0].samples < 32 and whole[-1].samples == 64, seen
+    noise = [look.noise or 0.0 for look in whole]
+    assert noise[-1] < 0.75 * noise[0] and all(b < a * 1.05 for a, b in itertools.pairwise(noise)), noise
+    assert "noise" in told and "samples" in told, told

@@ -100,6 +100,22 @@ def test_the_preview_comes_first_and_nothing_is_rendered_twice(contract, frames,
         assert {tile.samples for tile in first} == {(0, few)} and of_first == contract.rect.area * few
 
 
+@settings(deadline=None)
+@given(contracts, costs, policies)
+def test_a_progressive_still_is_whole_before_it_is_clean(contract, cost, policy) -> None:  # type: ignore[no-untyped-def]
+    """Where samples can be rendered apart: all rectangles have their first range before any has its second, ranges grow
+    by no more than what was there before, and together they cover each pixel and sample once."""
+    plan = plan_render(contract, [7], cost, policy, progressive=True)
+    assert sum(t.area.area * (t.samples[1] - t.samples[0]) for t in plan) == contract.rect.area * contract.samples
+    assert [t.samples[0] for t in plan] == sorted(t.samples[0] for t in plan)
+    if contract.in_cells and contract.sample_split and not contract.adaptive:
+        ranges = sorted({t.samples for t in plan})
+        assert ranges[0][1] == max(1, contract.samples // 8) or contract.samples < 8
+        assert all(end - start <= max(start, 1) + 1 for start, end in ranges[1:])
+    else:
+        assert {t.samples for t in plan} == {(0, contract.samples)}
+
+
 def disjoint(rects: list[Rect]) -> bool:
     """No pixel lies in two of the rectangles."""
     ordered = sorted(rects)

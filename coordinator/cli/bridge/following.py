@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.cli.bridge.telling import told
+from coordinator.cli.looks import look_text
 from jobs.errors import KilnetError
 from jobs.states import JOB_FINAL, JobKind, JobState
 from jobs.tiles import RenderTile
@@ -86,7 +87,10 @@ class _Pictures:
         self._tags[frame] = found.tag
         if found.more:
             self._note((frame,))
-        request.say("picture", frame=frame, path=str(path))
+        seen = None
+        with suppress(KilnetError):
+            seen = look_text(self._client.frame_look(self._job, frame))
+        request.say("picture", frame=frame, path=str(path), seen=seen)
 
     def _note(self, frames: tuple[int, ...]) -> None:
         with self._lock:

@@ -27,7 +27,7 @@ _DESCRIBE_SECONDS = 0.2
 _OPTIONS = frozenset(
     {
         "frames", "samples", "resolution", "engine", "camera", "scene", "seed", "denoise", "tiles", "sample_ranges",
-        "output_format", "preview_every", "name", "max_price", "deadline",
+        "output_format", "preview_every", "progressive", "name", "max_price", "deadline",
     }
 )  # fmt: skip
 """Of `kilnet render`, by the names that its functions use; texts as a person types them."""
