@@ -56,7 +56,8 @@ def cheater(stack: LocalStack, folder: Path, cheat: str) -> Iterator[str]:
     log = folder / "log"
     command = [sys.executable, "-m", "samples.cheats", "--cheat", cheat, "--data", str(folder / "node")]
     command += ["--gateway", stack.gateway_url, "--threads", "1", "--canary-cache", str(Layout.at(stack.data).canary)]
-    command.append("--stake-as-needed")
+    # Who asks least is served first: the cheat gets tiles.
+    command += ["--stake-as-needed", "--ask", "0.01"]
     (folder / "node").mkdir(mode=0o700)
     address = NodeKey.load_or_create(folder / "node" / "key").address
     fill_up(Settings.load(Layout(stack.data).settings), [address], NODE_KILN)
