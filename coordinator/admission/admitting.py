@@ -118,7 +118,7 @@ def _quote(session: Session, settings: Settings, job: Job, now: float) -> None:
     needs, panel = Needs.of(job.spec), Panel(session, settings, now)
     fit = survey(
         panel, panel.online, job=job.id, needs=needs, question=question_of(contract), runtime=runtime_of(contract),
-        late=lapsing(session, [worker.address for worker in panel.online], now),
+        late=lapsing(session, [worker.address for worker in panel.online], now) | panel.unbacked,
     )  # fmt: skip
     workers = fit.fitting
     lanes = lanes_of(panel, job, contract, workers)

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
+from coordinator.leasing.staked import unbacked
 from coordinator.leasing.workers import ONLINE_SECONDS, Worker, online_workers, trusted_workers
 from coordinator.store.models import Job, Lease, Node, Work
 from jobs.constraints import Needs
@@ -45,6 +46,7 @@ class Panel:
 
     def __init__(self, session: Session, settings: Settings, now: float) -> None:
         self._session, self._settings, self._now = session, settings.audits, now
+        self._deployment = settings
         self._known = partial(limits_for, folder=settings.calibration)
         self._authors: dict[str, set[str]] = {}
 
@@ -59,9 +61,14 @@ class Panel:
         return online_workers(self._session, self._now)
 
     @cached_property
+    def unbacked(self) -> frozenset[str]:
+        """Nodes online that get nothing for want of stake."""
+        return unbacked(self._session, self._deployment, self.online, self._now)
+
+    @cached_property
     def strangers(self) -> list[Worker]:
         """Nodes that are online and may audit."""
-        return [w for w in self.online if not (w.trusted or w.suspended or w.barred)]
+        return [w for w in self.online if not (w.trusted or w.suspended or w.barred or w.address in self.unbacked)]
 
     def authors(self, job: str) -> set[str]:
         """Nodes that have or had a tile of the job, and their owners."""

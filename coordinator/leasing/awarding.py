@@ -52,7 +52,7 @@ class Auctions:
         award = _awards.get(key)
         good = award is not None and 0 <= self._now - award.made_at < _GOOD_SECONDS
         if award is None or not good or self._worker.address not in award.ranked:
-            rivals = [worker for worker in self._panel.online if not worker.trusted]
+            rivals = [w for w in self._panel.online if not w.trusted and w.address not in self._panel.unbacked]
             ranked = frozenset({worker.address for worker in rivals} | {self._worker.address})
             award = _awards[key] = _Award(self._now, ranked, self._served(work, rivals))
             _awards.move_to_end(key)

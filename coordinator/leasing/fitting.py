@@ -97,7 +97,10 @@ def named(needs: Needs, runtime: str, excluded: Mapping[Constraint, int], price:
         case Constraint.RUNTIME:
             return f"a node that has {runtime}: {others}, none with it"
         case Constraint.STANDING:
-            return f"a node in good standing that has {runtime}: those online are suspended or let leases lapse"
+            return (
+                f"a node in good standing that has {runtime}: those online are suspended, let leases lapse or have too "
+                "little at stake"
+            )
         case Constraint.AUDIT:
             return (
                 "somebody who can judge what the nodes that fit compute: their numerics class was never calibrated and "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import func, select
@@ -16,7 +18,7 @@ from coordinator.store.models import Award, Node, Operator
 from coordinator.tasks import hint, hint_after_commit
 from jobs.pricing import display_kiln
 
-__all__ = ["Backing", "backing", "lock_for", "must_be_staked"]
+__all__ = ["Backing", "backing", "lock_for", "must_be_staked", "unbacked"]
 
 _OPEN = ("wanted", "locked")
 _LOOK_AGAIN_SECONDS = 3.0
@@ -94,6 +96,33 @@ def _refusal(row: Operator | None, node: Node, owner: str, needed: int, terms: S
             f"more with {how}"
         )
     return None
+
+
+def unbacked(session: Session, settings: Settings, workers: Sequence[Worker], now: float) -> frozenset[str]:
+    """Addresses of those that get nothing for want of stake: their asks set no price, and nobody waits for them. Who
+    was not looked up yet is not among them."""
+    terms = stake_terms(session, settings) if stake_asked(settings) else None
+    if terms is None:
+        return frozenset()
+    known = {row.address: row for row in session.scalars(select(Operator))}
+    answers: dict[str, str | None] = {
+        row.address: row.operator
+        for row in session.execute(
+            select(Node.address, Node.operator).where(~Node.trusted, Node.last_seen > now - ONLINE_SECONDS)
+        )
+    }
+    nodes = Counter(worker.owner for worker in workers if answers.get(worker.address) == worker.owner)
+    return frozenset(
+        worker.address
+        for worker in workers
+        if not worker.trusted
+        and (row := known.get(worker.owner)) is not None
+        and (
+            not row.registered
+            or answers.get(worker.address) != worker.owner
+            or row.staked < terms.per_node * max(1, nodes[worker.owner])
+        )
+    )
 
 
 def must_be_staked(session: Session, settings: Settings, worker: Worker, now: float) -> Backing | None:

@@ -53,7 +53,7 @@ def _for_a_tile(session: Session, panel: Panel, job: Job, work: Work, now: float
     # A trusted worker may take tiles, but where it does it has one: this is asked only while nobody has.
     question, runtime, _ = asked(session, job.id)
     needs, price = Needs.of(job.spec), float((job.quote or {}).get("usd_per_kiln_hour", 0))
-    late = lapsing(session, [worker.address for worker in panel.online], now)
+    late = lapsing(session, [worker.address for worker in panel.online], now) | panel.unbacked
     fit = survey(
         panel, panel.online, job=job.id, needs=needs, question=question, runtime=runtime, late=late, price=price
     )

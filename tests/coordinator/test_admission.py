@@ -75,13 +75,18 @@ def quoted(world: World, spec: RenderSpec | None = None, key: str = "key-of-the-
     """A render job with its quote."""
     job_id = create(world, spec, key)
     described(world, job_id)
+    rendered(world, job_id)
+    return job_of(world, job_id)
+
+
+def rendered(world: World, job_id: str) -> None:
+    """The REFERENCE step, as a trusted worker answers it."""
     person, offer = trusted_lease(world, WorkKind.REFERENCE)
     assert offer.params["width"] <= 320 and offer.contract == RENDER
     files = [world.upload(person, b"raw", "reference.raw"), world.upload(person, b"png", "reference.png")]
     world.complete_with(person, offer, *files, result={"cost": COST, "width": 256, "height": 144})
     for _ in range(3):
         admit(world.db, world.settings, job_id)
-    return job_of(world, job_id)
 
 
 def order(world: World, job: Job, **change: Any) -> AcceptJob:
