@@ -17,7 +17,17 @@ from jobs.spec import explain
 from verification.economics import DEFAULT_STAKE_USD
 from verification.policy import FLOOR, RECHECK_SHARE
 
-__all__ = ["CONFIG_VARIABLE", "AuditSettings", "ChainSettings", "LeaseSettings", "Limits", "Settings", "StakeSettings"]
+__all__ = [
+    "CONFIG_VARIABLE",
+    "AuditSettings",
+    "ChainSettings",
+    "LeaseSettings",
+    "Limits",
+    "NotifySettings",
+    "Settings",
+    "SmtpSettings",
+    "StakeSettings",
+]
 
 CONFIG_VARIABLE = "KILNET_CONFIG"
 
@@ -88,6 +98,25 @@ class AuditSettings(_Part):
     """How long an audit waits for whom it was meant for before somebody else is looked for."""
 
 
+class SmtpSettings(_Part):
+    """The mail server that takes notices."""
+
+    host: str
+    port: int = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """`none` is for a server on this machine."""
+    username: str | None = None
+    password_file: Path | None = None
+    sender: str
+    """Such as `kilnet <notices@farm.example>`."""
+
+
+class NotifySettings(_Part):
+    allow_private: bool = False
+    """Whether webhooks may lie in private networks. Only where every account is one of the operator's own."""
+    smtp: SmtpSettings | None = None
+
+
 class Limits(_Part):
     max_chunk_bytes: int = 8 << 20
     max_blob_bytes: int = 64 << 30
@@ -135,6 +164,7 @@ class Settings(_Part):
     calibration: Path | None = None
     """Folder with calibrations of this operator's own (`kilnet calibrate`), which go before those that are shipped."""
     limits: Limits = Limits()
+    notify: NotifySettings = NotifySettings()
 
     @classmethod
     def load(cls, path: Path | None = None) -> Settings:

@@ -18,14 +18,74 @@ from jobs.states import JobKind, JobState, StrikeKind, StrikeState, Verdict, Wor
 from jobs.tiles import Tile
 
 __all__ = [
-    "PROTOCOL", "AcceptJob", "AccountView", "ApiKeyCreated", "ApiKeyView", "AskView", "AttemptView", "AuctionView",
-    "AuditCells", "AuditedView", "BlobQuery", "BlobsMissing", "ChainInfo", "ClaimRequest", "Commit", "Committed",
-    "Complete", "Completed", "CreateApiKey", "CreateJob", "EpochAccount", "EpochAccounts", "EpochProof",
-    "EpochReceipt", "EpochReceipts", "EpochView", "Error", "EscrowView", "Fail", "Health", "Heartbeat",
-    "HeartbeatReply", "Info", "JobFacts", "JobView", "LeaseOffer", "LedgerView", "LogEntry", "Login", "NodeView",
-    "Nonce", "NonceRequest", "OperatorView", "OutputView", "PageCode", "PageOpened", "PermitSignature", "Quote",
-    "ReceiptView", "RegisterNode", "Rejection", "Release", "RewardView", "RuntimeClass", "Session", "SettlementView",
-    "StakeTermsView", "StakeView", "StrikeView", "TileView", "Units", "UploadOffset", "Usd", "WhosePage",
+    "PROTOCOL",
+    "AcceptJob",
+    "AccountView",
+    "AddTarget",
+    "ApiKeyCreated",
+    "ApiKeyView",
+    "AskView",
+    "AttemptView",
+    "AuctionView",
+    "AuditCells",
+    "AuditedView",
+    "BlobQuery",
+    "BlobsMissing",
+    "ChainInfo",
+    "ClaimRequest",
+    "Commit",
+    "Committed",
+    "Complete",
+    "Completed",
+    "ConfirmTarget",
+    "CreateApiKey",
+    "CreateJob",
+    "EpochAccount",
+    "EpochAccounts",
+    "EpochProof",
+    "EpochReceipt",
+    "EpochReceipts",
+    "EpochView",
+    "Error",
+    "EscrowView",
+    "Fail",
+    "Health",
+    "Heartbeat",
+    "HeartbeatReply",
+    "Info",
+    "JobFacts",
+    "JobView",
+    "LeaseOffer",
+    "LedgerView",
+    "LogEntry",
+    "Login",
+    "NodeView",
+    "Nonce",
+    "NonceRequest",
+    "OperatorView",
+    "OutputView",
+    "PageCode",
+    "PageOpened",
+    "PermitSignature",
+    "Quote",
+    "ReceiptView",
+    "RegisterNode",
+    "Rejection",
+    "Release",
+    "RewardView",
+    "RuntimeClass",
+    "Session",
+    "SettlementView",
+    "StakeTermsView",
+    "StakeView",
+    "StrikeView",
+    "TargetAdded",
+    "TargetView",
+    "TileView",
+    "Units",
+    "UploadOffset",
+    "Usd",
+    "WhosePage",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -171,6 +231,39 @@ class ApiKeyCreated(_Wire):
     key: str
     """Shown this once; kept as a hash only."""
     info: ApiKeyView
+
+
+class AddTarget(_Wire):
+    """Somewhere to be told of jobs: a webhook's URL, or an e-mail address."""
+
+    address: str = Field(min_length=3, max_length=1000)
+    events: tuple[Literal["done", "failed", "preview"], ...] = Field(
+        default=("done", "failed", "preview"), min_length=1, max_length=3
+    )
+
+
+class TargetView(_Wire):
+    id: str
+    kind: Literal["webhook", "email"]
+    address: str
+    events: tuple[str, ...]
+    confirmed: bool
+    """An e-mail address is told nothing before its code was confirmed."""
+    created_at: float
+    sent: int
+    waiting: int
+    given_up: int
+    last_error: str | None
+
+
+class TargetAdded(_Wire):
+    secret: str | None
+    """Of a webhook: signs its notices (jobs.client.webhooks); shown this once."""
+    target: TargetView
+
+
+class ConfirmTarget(_Wire):
+    code: str = Field(min_length=1, max_length=40)
 
 
 class PageCode(_Wire):

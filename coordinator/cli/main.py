@@ -15,6 +15,7 @@ from coordinator.cli import (
     jobs_commands,
     keys_commands,
     ledger,
+    notify_commands,
     pipeline,
     plugins,
     submit_commands,
@@ -50,6 +51,7 @@ stack_cli.register(app)
 submit_commands.register(app)
 jobs_commands.register(app)
 keys_commands.register(app)
+notify_commands.register(app)
 audit_command.register(app)
 dispute_command.register(app)
 economics.register(app)

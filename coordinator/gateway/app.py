@@ -27,6 +27,7 @@ from coordinator.gateway import (
     lease_routes,
     live_routes,
     node_routes,
+    notify_routes,
     openapi,
     page_routes,
 )
@@ -50,6 +51,7 @@ _ROUTERS = tuple(
         live_routes,
         epoch_routes,
         evidence_routes,
+        notify_routes,
         node_routes,
         lease_routes,
         blob_routes,

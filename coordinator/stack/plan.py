@@ -12,7 +12,7 @@ from typing import Any
 
 from contracts.embedded import EmbeddedChain
 from contracts.keys import LocalKeys, account_from_key
-from coordinator.config import CONFIG_VARIABLE, ChainSettings, LeaseSettings, Limits, Settings
+from coordinator.config import CONFIG_VARIABLE, ChainSettings, LeaseSettings, Limits, NotifySettings, Settings
 from coordinator.stack.layout import Layout
 from coordinator.stack.part import Part
 from coordinator.stack.probes import answers, broker_answers, free_port, tasks_are_taken, worker_seen
@@ -117,6 +117,8 @@ def _settings(
         plan=options.plan or PlanPolicy(nodes=nodes),
         # Nobody here floods anybody; and a killed node should not keep its tile for long.
         leases=LeaseSettings(heartbeat_seconds=2, expiry_seconds=15),
+        # Its accounts are those of this machine.
+        notify=NotifySettings(allow_private=True),
         limits=Limits(jobs_per_account_waiting=1000, quotes_per_hour=100_000),
     )
 

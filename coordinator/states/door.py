@@ -8,6 +8,7 @@ from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from coordinator.events import record, wake_after_commit
+from coordinator.notify.notices import put_notices
 from coordinator.states.transitions import JOB_MOVES, LEASE_MOVES, WORK_MOVES
 from coordinator.store.database import Stale
 from coordinator.store.models import Job, Lease, Output, Work
@@ -41,6 +42,7 @@ def change_job(session: Session, job: Job, to: JobState, **columns: Any) -> None
     _update(session, job, {"state": str(to), "version": Job.version + 1, **columns}, "job")
     data = {"id": job.id, "state": job.state, "outcome": job.outcome, "error": job.error, "error_code": job.error_code}
     record(session, job.id, "job", data)
+    put_notices(session, job, to)
     if to is JobState.RUNNING:
         wake_after_commit(session)
 

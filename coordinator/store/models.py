@@ -14,8 +14,8 @@ from sqlalchemy.types import TypeDecorator
 
 __all__ = [
     "Account", "ApiKey", "Award", "Base", "Blob", "BlobHolder", "ChainTransaction", "Epoch", "Event", "Job", "JobBlob",
-    "Lease", "Node", "Operator", "Output", "Receipt", "Reward", "Setting", "SignInNonce", "SignInSession", "Strike",
-    "Work",
+    "Lease", "Node", "Notice", "NotifyTarget", "Operator", "Output", "Receipt", "Reward", "Setting", "SignInNonce",
+    "SignInSession", "Strike", "Work",
 ]  # fmt: skip
 
 
@@ -92,6 +92,44 @@ class ApiKey(Base):
     micro_usd_total: Mapped[int | None]
     created_at: Mapped[float]
     revoked_at: Mapped[float | None]
+
+
+class NotifyTarget(Base):
+    """Where an account wants its notices."""
+
+    __tablename__ = "notify_targets"
+
+    id: Mapped[str] = mapped_column(String(24), primary_key=True)
+    owner: Mapped[str] = mapped_column(ForeignKey("accounts.address"), index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    """webhook, email."""
+    address: Mapped[str] = mapped_column(Text)
+    secret: Mapped[str] = mapped_column(String(64))
+    """Signs a webhook's notices; of an e-mail address the code that confirms it."""
+    events: Mapped[list[Any]]
+    tries: Mapped[int]
+    """Wrong codes so far."""
+    created_at: Mapped[float]
+    confirmed_at: Mapped[float | None]
+
+
+class Notice(Base):
+    """What is to be sent to one target about one job."""
+
+    __tablename__ = "notices"
+
+    id: Mapped[str] = mapped_column(String(24), primary_key=True)
+    target_id: Mapped[str] = mapped_column(ForeignKey("notify_targets.id"), index=True)
+    job_id: Mapped[str] = mapped_column(String(24))
+    body: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(10))
+    """pending, sent, failed."""
+    attempts: Mapped[int]
+    next_at: Mapped[float]
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[float]
+
+    __table_args__ = (Index("ix_notices_due", "state", "next_at"),)
 
 
 class Setting(Base):

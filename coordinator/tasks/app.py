@@ -24,6 +24,7 @@ from coordinator.judging import judge as judge_lease
 from coordinator.judging import redraw, unconfirmed
 from coordinator.leasing import reap
 from coordinator.leasing.reaper import unfix_classes
+from coordinator.notify import send_due
 from coordinator.planning import complete_frame as complete_group
 from coordinator.planning import plan as plan_job
 from coordinator.settlement import award as lock_stake
@@ -103,6 +104,7 @@ def _beat(task: str, seconds: float) -> dict[str, Any]:
 app.conf.beat_schedule = {
     "reap_leases": _beat("reap_leases", _REAP_SECONDS),
     "deadlines": _beat("deadlines", _REAP_SECONDS),
+    "notify": _beat("notify", _RESEND_SECONDS),
     "resend": _beat("resend", _RESEND_SECONDS),
     "close_epoch": _beat("close_epoch", _settings().epoch_seconds if CONFIG_VARIABLE in os.environ else 60.0),
 }
@@ -189,6 +191,12 @@ def reap_leases() -> None:
 def deadlines() -> None:
     """End what is over time."""
     end_overdue(_database(), _settings())
+
+
+@_task("notify")
+def notify() -> None:
+    """Send the notices that are due."""
+    send_due(_database(), _settings())
 
 
 @_task("close_epoch")

@@ -20,8 +20,9 @@ from jobs.client.events import JobEvent
 from jobs.client.key import address_of, read_key
 from jobs.client.results import Items
 from jobs.client.transfers import Delivered
+from jobs.client.webhooks import read_webhook
 
 __all__ = [
     "AsyncClient", "Client", "Delivered", "FramePicture", "GatewayBadInput", "GatewayRefused", "Items", "JobEvent",
-    "address_of", "read_key",
+    "address_of", "read_key", "read_webhook",
 ]  # fmt: skip

@@ -23,13 +23,17 @@ from jobs.manifest import Manifest
 from jobs.spec import InferSpec, RenderSpec
 from jobs.wire import (
     AccountView,
+    AddTarget,
     ApiKeyCreated,
     ApiKeyView,
+    ConfirmTarget,
     CreateApiKey,
     Info,
     JobView,
     OutputView,
     ReceiptView,
+    TargetAdded,
+    TargetView,
     TileView,
 )
 
@@ -94,6 +98,24 @@ class AsyncClient:
     async def revoke_api_key(self, key_id: str) -> ApiKeyView:
         """End an API key and what it opened. Needs the wallet's key."""
         return await self._driver.run(self._account.post(ApiKeyView, f"/v1/auth/keys/{key_id}/revoke"))
+
+    async def notify_targets(self) -> list[TargetView]:
+        """Where the account is told of its jobs."""
+        return await self._driver.run(self._account.get(list[TargetView], "/v1/notify"))
+
+    async def add_notify_target(self, body: AddTarget) -> TargetAdded:
+        """Have notices sent to a webhook (the answer holds its secret, see jobs.client.webhooks) or to an e-mail
+        address, once it is confirmed with the code that is mailed to it."""
+        return await self._driver.run(self._account.post(TargetAdded, "/v1/notify", body=body))
+
+    async def confirm_notify_target(self, target: str, code: str) -> TargetView:
+        """The code that was mailed to the address."""
+        path = f"/v1/notify/{target}/confirm"
+        return await self._driver.run(self._account.post(TargetView, path, body=ConfirmTarget(code=code)))
+
+    async def remove_notify_target(self, target: str) -> None:
+        """Nothing more is sent there."""
+        await self._driver.run(self._account.calls.call("POST", f"/v1/notify/{target}/remove"))
 
     async def page_url(self) -> str:
         """The page's address with a code that signs this account in, once, within five minutes. The code stands

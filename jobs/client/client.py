@@ -23,13 +23,17 @@ from jobs.manifest import Manifest
 from jobs.spec import InferSpec, RenderSpec
 from jobs.wire import (
     AccountView,
+    AddTarget,
     ApiKeyCreated,
     ApiKeyView,
+    ConfirmTarget,
     CreateApiKey,
     Info,
     JobView,
     OutputView,
     ReceiptView,
+    TargetAdded,
+    TargetView,
     TileView,
 )
 
@@ -97,6 +101,24 @@ class Client:
     def revoke_api_key(self, key_id: str) -> ApiKeyView:
         """End an API key and what it opened. Needs the wallet's key."""
         return self._driver.run(self._account.post(ApiKeyView, f"/v1/auth/keys/{key_id}/revoke"))
+
+    def notify_targets(self) -> list[TargetView]:
+        """Where the account is told of its jobs."""
+        return self._driver.run(self._account.get(list[TargetView], "/v1/notify"))
+
+    def add_notify_target(self, body: AddTarget) -> TargetAdded:
+        """Have notices sent to a webhook (the answer holds its secret, see jobs.client.webhooks) or to an e-mail
+        address, once it is confirmed with the code that is mailed to it."""
+        return self._driver.run(self._account.post(TargetAdded, "/v1/notify", body=body))
+
+    def confirm_notify_target(self, target: str, code: str) -> TargetView:
+        """The code that was mailed to the address."""
+        path = f"/v1/notify/{target}/confirm"
+        return self._driver.run(self._account.post(TargetView, path, body=ConfirmTarget(code=code)))
+
+    def remove_notify_target(self, target: str) -> None:
+        """Nothing more is sent there."""
+        self._driver.run(self._account.calls.call("POST", f"/v1/notify/{target}/remove"))
 
     def page_url(self) -> str:
         """The page's address with a code that signs this account in, once, within five minutes. The code stands
