@@ -40,8 +40,10 @@ __all__ = [
     "ConfirmTarget",
     "CreateApiKey",
     "CreateJob",
+    "EarningsView",
     "EpochAccount",
     "EpochAccounts",
+    "EpochEarned",
     "EpochProof",
     "EpochReceipt",
     "EpochReceipts",
@@ -49,10 +51,12 @@ __all__ = [
     "Error",
     "EscrowView",
     "Fail",
+    "FrameEarned",
     "Health",
     "Heartbeat",
     "HeartbeatReply",
     "Info",
+    "JobEarned",
     "JobFacts",
     "JobView",
     "LeaseOffer",
@@ -73,9 +77,11 @@ __all__ = [
     "Rejection",
     "Release",
     "RewardView",
+    "RewardsOnChain",
     "RuntimeClass",
     "Session",
     "SettlementView",
+    "StakeOnChain",
     "StakeTermsView",
     "StakeView",
     "StrikeView",
@@ -86,7 +92,7 @@ __all__ = [
     "UploadOffset",
     "Usd",
     "WhosePage",
-]  # fmt: skip
+]
 
 PROTOCOL = 1
 """Version of this API; in every path (/v1) and in every registration."""
@@ -588,6 +594,88 @@ class EpochProof(_Wire):
     """The leaves of the epoch before; none before the first."""
     accounts: tuple[EpochAccount, ...]
     receipts: tuple[EpochReceipt, ...]
+
+
+class JobEarned(_Wire):
+    """What a node earned with one job."""
+
+    job: str
+    name: str
+    tiles: int
+    amount: Units
+    epoch: int | None
+    """Whose root pays it; None: the job is not settled yet, or no root since. 0: it was refunded, and pays nothing."""
+
+
+class FrameEarned(_Wire):
+    """What a node earned with one frame of a job; of a batch with its items."""
+
+    frame: int | None
+    """None: items of a batch."""
+    tiles: int
+    """That this frame is part of."""
+    amount: Units
+
+
+class EpochEarned(_Wire):
+    epoch: int
+    tiles: int
+    amount: Units
+
+
+class RewardsOnChain(_Wire):
+    """What the distributor owes an account, and the proof that it claims with."""
+
+    account: Address
+    epoch: int
+    """The root on which claims are made now; 0 before the first."""
+    cumulative: Units
+    """What that root says the account ever earned."""
+    claimed: Units
+    claimable: Units
+    pending: Units
+    """What a root that can still be vetoed adds."""
+    proof: tuple[Hex32, ...]
+
+
+class StakeOnChain(_Wire):
+    """What an operator has in the registry."""
+
+    registered: bool
+    staked: Units
+    """Its own, active."""
+    locked: Units
+    """Of that, for open jobs."""
+    unbonding: Units
+    ready_at: int
+    """Unix seconds from when what is unbonding may be withdrawn; 0: nothing ever was."""
+    others: Units
+    """What others have staked with it."""
+
+
+class EarningsView(_Wire):
+    """A node's money, as its operator sees it. Rewards and stake are its owner's, who may have other nodes too."""
+
+    node: Address
+    account: Address
+    """The owner, who earns."""
+    tiles: int
+    earned: Units
+    """By all receipts, paid or not."""
+    unpaid: Units
+    """Of that, what no root pays yet."""
+    jobs: tuple[JobEarned, ...]
+    """The latest first."""
+    job: str | None
+    """Whose frames these are: the one that was asked for, else the latest."""
+    frames: tuple[FrameEarned, ...]
+    epochs: tuple[EpochEarned, ...]
+    """The latest first."""
+    slashed: Units
+    rewards: RewardsOnChain | None
+    """None while the chain cannot be reached, as `stake`."""
+    stake: StakeOnChain | None
+    kiln_per_usd: str
 
 
 class OperatorView(_Wire):

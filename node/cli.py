@@ -21,6 +21,7 @@ from node.agent.registration import registration
 from node.gateway import GatewayClient, Transport
 from node.hardware import probe
 from node.keys import NodeKey
+from node.money_cli import register as register_money
 from node.owner import offer_lines, sign_for
 from node.refusals import refusal_lines, stake_lines
 from node.runner_programs import choose_launcher
@@ -278,6 +279,9 @@ def bench(
     typer.echo(f"{hardware.cpu}, {hardware.threads} threads, {hardware.memory_bytes / GIB:.0f} GiB")
     for measured in found:
         typer.echo(f"  {measured.numerics_class}: score {measured.score:.2f} ({measured.seconds:.2f} s)")
+
+
+register_money(app)
 
 
 def run_agent(settings: AgentSettings, *, worker: WorkerFactory | None = None) -> int:

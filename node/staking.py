@@ -25,8 +25,8 @@ def owner_of(owner: str | None, operator_key: Path | None) -> str | None:
     return address
 
 
-def units_of(kiln: str | None) -> int | None:
-    """KILN as units. Raises BadInput."""
+def units_of(kiln: str | None, option: str = "--stake") -> int | None:
+    """KILN as units. Raises BadInput naming the option."""
     if kiln is None:
         return None
     try:
@@ -34,7 +34,7 @@ def units_of(kiln: str | None) -> int | None:
     except (ArithmeticError, ValueError):
         units = 0
     if not 0 < units < 2**96:
-        raise BadInput(f"--stake {kiln[:40]}: a number of KILN above 0")
+        raise BadInput(f"{option} {kiln[:40]}: a number of KILN above 0")
     return units
 
 

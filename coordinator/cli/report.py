@@ -53,6 +53,10 @@ def job_report(
         "burned": str(settled.burned) if settled else None,
         "fee": str(settled.fee) if settled else None,
         "refund": str(settled.refund) if settled else None,
+        "price": str(settled.price) if settled else None,
+        "escrow": str(_escrow(job)),
+        "kiln_per_usd": info.kiln_per_usd,
+        "transactions": _transactions(job),
         "rewards": {one.node: str(one.amount) for one in job.rewards},
         "receipt_root": settled.receipt_root if settled else None,
         "settlement_tx": settled.settlement_tx if settled else None,
@@ -119,6 +123,31 @@ def auction_lines(quote: Quote) -> list[str]:
     return lines
 
 
+def _escrow(job: JobView) -> int:
+    """Units that are or were held for a job that was ordered; 0 before."""
+    if job.deadline is None or job.quote is None:
+        return 0
+    return job.quote.cap
+
+
+def _transactions(job: JobView) -> dict[str, str]:
+    """Hashes, by what each did."""
+    settled = job.settlement
+    if settled is None:
+        return {}
+    sent = {
+        "opened": settled.open_tx, "proposed": settled.propose_tx, "settled": settled.settlement_tx,
+        "rewarded": settled.reward_tx,
+    }  # fmt: skip
+    return {name: tx for name, tx in sent.items() if tx is not None}
+
+
+def _both(units: int, info: Info | None) -> str:
+    """An amount in KILN and, where the rate is known, in USD."""
+    kiln = f"{display_kiln(units):>14} KILN"
+    return f"{kiln} {usd(units, info.kiln_per_usd):>14} USD" if info else kiln
+
+
 def job_table(job: JobView, info: Info | None, outputs: Sequence[str] = ()) -> Table:
     from rich.table import Table
 
@@ -136,19 +165,23 @@ def job_table(job: JobView, info: Info | None, outputs: Sequence[str] = ()) -> T
         table.add_row("compute", f"{job.compute_seconds:.1f} s, audits {job.audit_seconds:.1f} s ({share:.1%})")
     if job.lanes:
         table.add_row("lanes", ", ".join(f"{count} tiles {lane}" for lane, count in job.lanes.items()))
+    if job.deadline is not None:  # it was ordered
+        table.add_row("escrow", _both(_escrow(job), info))
     for one in job.rejections:
         table.add_row("refused", f"tile {one.tile} of {short(one.node)}: {one.reason}")
     if job.settlement is not None:
         settled = job.settlement
-        price = f"{usd(settled.price, info.kiln_per_usd)} USD" if info else f"{display_kiln(settled.price)} KILN"
-        table.add_row("price", price)
-        table.add_row("burned", f"{display_kiln(settled.burned)} KILN")
-        table.add_row("fee", f"{display_kiln(settled.fee)} KILN")
-        table.add_row("refund", f"{display_kiln(settled.refund)} KILN")
+        for name, units in (
+            ("price", settled.price), ("burned", settled.burned), ("fee", settled.fee), ("refund", settled.refund),
+        ):  # fmt: skip
+            table.add_row(name, _both(units, info))
         for reward in job.rewards:
-            table.add_row("earned", f"{short(reward.node)}  {display_kiln(reward.amount)} KILN")
+            table.add_row("earned", f"{_both(reward.amount, info)}  {short(reward.node)}")
         table.add_row("receipts", settled.receipt_root)
-        table.add_row("settled in", settled.settlement_tx or "not yet")
+        if settled.epoch:
+            table.add_row("rewards", f"in the root of epoch {settled.epoch}: kilnet epoch verify {settled.epoch}")
+    for name, sent in _transactions(job).items():
+        table.add_row(f"{name} in", sent)
     for path in outputs[:12]:
         table.add_row("file", path)
     if len(outputs) > 12:

@@ -13,7 +13,7 @@ from coordinator.errors import NotFound, Unprocessable, UpgradeNeeded
 from coordinator.gateway.bodies import MEBIBYTE, parse, read_limited, to_json
 from coordinator.gateway.context import Context, SignedIn
 from coordinator.store.models import Node
-from jobs.wire import PROTOCOL, NodeView, RegisterNode
+from jobs.wire import PROTOCOL, EarningsView, NodeView, RegisterNode
 
 __all__ = ["router"]
 
@@ -54,6 +54,15 @@ def register(gateway: Context, caller: SignedIn, body: Annotated[RegisterNode, D
 @router.get("/me", response_model=NodeView)
 def me(gateway: Context, caller: SignedIn) -> Response:
     return _shown(gateway, caller.address)
+
+
+@router.get("/me/earnings", response_model=EarningsView)
+def earnings(
+    gateway: Context, caller: SignedIn, job: Annotated[str | None, Query(pattern=r"^[0-9A-Za-z_-]{1,24}$")] = None
+) -> Response:
+    """What the caller's node (or, for an owner, all of its nodes) earned; frames are those of `job`."""
+    with gateway.db.read() as session:
+        return to_json(views.earnings_view(session, gateway.settings, caller.address, job=job))
 
 
 @router.get("", response_model=list[NodeView])

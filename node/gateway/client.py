@@ -14,6 +14,7 @@ from jobs.wire import (
     Committed,
     Complete,
     Completed,
+    EarningsView,
     Fail,
     Heartbeat,
     HeartbeatReply,
@@ -57,6 +58,11 @@ class GatewayClient:
 
     def me(self, **patience: Any) -> NodeView:
         return self.transport.read(NodeView, "GET", "/v1/nodes/me", **patience)
+
+    def earnings(self, job: str | None = None, **patience: Any) -> EarningsView:
+        """What this node earned; frames are those of `job`, or of the latest."""
+        wanted = "" if job is None else f"?job={job}"
+        return self.transport.read(EarningsView, "GET", f"/v1/nodes/me/earnings{wanted}", **patience)
 
     def refusals(self, **patience: Any) -> Refusals:
         """The refused tiles of this node, the latest first."""

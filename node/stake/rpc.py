@@ -35,6 +35,28 @@ _REVERTS: dict[str, tuple[str, Callable[[tuple[Any, ...]], str]]] = {
         ),
     ),
     "ERC2612ExpiredSignature": ("uint256", lambda a: f"the permit expired at {a[0]} (Unix time): try again"),
+    "NothingToClaim": (
+        "address,uint256",
+        lambda a: f"nothing is left to claim: {_kiln(a[1])} KILN were claimed before",
+    ),
+    "InvalidProof": (
+        "address,uint256",
+        lambda _: "the gateway's proof does not fit the root on chain: a new epoch was just posted; try again",
+    ),
+    "ClaimsAboveTotal": ("uint256,uint256", lambda _: "the root on chain does not cover this claim: tell the operator"),
+    "StakeTooSmall": (
+        "address,address,uint256,uint256",
+        lambda a: f"{_kiln(a[2])} KILN are at stake and {_kiln(a[3])} were to leave: name less, or all",
+    ),
+    "StakeLocked": (
+        "address,uint256,uint256",
+        lambda a: f"{_kiln(a[2])} KILN are locked for open jobs: leave so much, or wait until the jobs are final",
+    ),
+    "NothingUnbonding": ("address,address", lambda _: "nothing is unbonding: begin with `kilnet node unbond`"),
+    "StillUnbonding": (
+        "uint256,uint256",
+        lambda a: f"what is unbonding can be withdrawn in {(a[1] - a[0]) / 3600:.1f} h: try again then",
+    ),
     "NotOpen": ("address", lambda a: f"{a[0]} takes no stake of others"),
 }
 _SELECTORS = {keccak(text=f"{name}({types})")[:4]: name for name, (types, _) in _REVERTS.items()}
