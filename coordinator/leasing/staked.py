@@ -21,6 +21,7 @@ from jobs.pricing import display_kiln
 __all__ = ["Backing", "backing", "lock_for", "must_be_staked", "unbacked"]
 
 _OPEN = ("wanted", "locked")
+_REFUSED_SECONDS = 30.0
 _LOOK_AGAIN_SECONDS = 3.0
 """Who was refused is looked up again when it asks again: it may have staked meanwhile."""
 
@@ -57,7 +58,10 @@ def backing(session: Session, settings: Settings, address: str, owner: str, now:
     if terms is None:
         return None
     row, node = session.get(Operator, owner), session.get_one(Node, address)
-    rows = session.execute(select(Award.job_id, Award.stake, Award.state).where(Award.operator == owner)).all()
+    rows = session.execute(
+        select(Award.job_id, Award.stake, Award.state, Award.created_at).where(Award.operator == owner)
+    ).all()
+    seen = 0.0 if row is None else row.looked_at
     mine = [one for one in rows if one.state in _OPEN]
     nodes = session.scalar(
         select(func.count()).where(
@@ -69,7 +73,10 @@ def backing(session: Session, settings: Settings, address: str, owner: str, now:
     return Backing(
         operator=node.operator, staked=staked, needed=needed, locked=sum(one.stake for one in mine),
         per_job=terms.per_job, jobs=frozenset(one.job_id for one in mine),
-        shut=frozenset(one.job_id for one in rows if one.state == "refused"),
+        # What was looked up well after a refusal is believed again: the chain may have come back with an older state.
+        shut=frozenset(
+            one.job_id for one in rows if one.state == "refused" and seen < one.created_at + _REFUSED_SECONDS
+        ),
         refusal=_refusal(row, node, owner, needed, terms, max(1, nodes or 0)),
         looked_at=None if row is None else row.looked_at,
     )  # fmt: skip
@@ -151,7 +158,7 @@ def lock_for(db: Database, session: Session, settings: Settings, worker: Worker,
         return True
     if not found.may_have(job_id):
         return False
-    session.add(Award(job_id=job_id, operator=worker.owner, stake=found.per_job, state="wanted", created_at=now))
+    session.merge(Award(job_id=job_id, operator=worker.owner, stake=found.per_job, state="wanted", created_at=now))
     session.flush()
     hint_after_commit(session, "award", job_id)
     return True

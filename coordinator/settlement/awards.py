@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import func, select, update
+from eth_utils.crypto import keccak
+from sqlalchemy import select, update
 
 from contracts.client import JobState
 from contracts.errors import Reverted
@@ -30,7 +31,9 @@ def award(db: Database, settings: Settings, job_id: str) -> None:
     Where the chain would not lock an operator's, that operator gets no more of the job's tiles. Raises
     ChainUnavailable and TransactionPending: the same call later goes on."""
     chain, job = client(settings), chain_job_id(job_id)
-    while wanted := _wanted(db, job_id):
+    for _ in range(_MOST):
+        if not (wanted := _wanted(db, job_id)):
+            return
         locked = [one for one, _ in wanted if chain.lock_of(job, one)]
         if locked:
             _mark(db, job_id, locked, "locked")
@@ -57,16 +60,14 @@ def _wanted(db: Database, job_id: str) -> list[tuple[str, int]]:
 
 def _lock(db: Database, settings: Settings, job_id: str, wanted: Sequence[tuple[str, int]]) -> None:
     operators, stake, job = [one for one, _ in wanted], wanted[0][1], chain_job_id(job_id)
-    with db.read() as session:
-        settled = session.scalar(
-            select(func.count()).select_from(Award).where(Award.job_id == job_id, Award.state != "wanted")
-        )
-    # Until one of these rows has another state, the same call finds the same key and so the same transaction; who
-    # came to be wanted meanwhile has a turn of its own.
-    key = f"award:{job_id}:{settled}"
+    # The same operators are the same transaction. Where somebody joined them before it was mined, the second one is
+    # refused for those that the first has locked by then, and they are found locked at the next look.
+    key = f"award:{job_id}:{keccak(text=''.join(sorted(operators))).hex()[:16]}"
     try:
         result = transact(db, settings, key, lambda c, n: c.prepare_award(job, operators, stake, nonce=n))
     except Reverted as error:
+        if error.name == "AlreadyLocked":
+            return
         short = str(error.arguments.get("operator", ""))
         named = [one for one in operators if one.lower() == short.lower()] or operators
         _mark(db, job_id, named, "refused", str(error))
@@ -80,7 +81,9 @@ def _lock(db: Database, settings: Settings, job_id: str, wanted: Sequence[tuple[
 def _mark(
     db: Database, job_id: str, operators: Sequence[str], state: str, reason: str | None = None, *, tx: str | None = None
 ) -> None:
-    values = {"state": state, "reason": reason, **({"tx": tx} if tx else {})}
+    values: dict[str, object] = {"state": state, "reason": reason, **({"tx": tx} if tx else {})}
+    if state == "refused":
+        values["created_at"] = db.now()
     with db.begin() as session:
         session.execute(update(Award).where(Award.job_id == job_id, Award.operator.in_(operators)).values(**values))
 

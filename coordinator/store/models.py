@@ -370,6 +370,7 @@ class Award(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     tx: Mapped[str | None] = mapped_column(String(66))
     created_at: Mapped[float]
+    """When it was wanted; of one that was refused, when that was."""
 
 
 class Strike(Base):

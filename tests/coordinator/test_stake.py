@@ -94,6 +94,12 @@ def test_a_job_whose_lock_was_refused_is_shut(staked: World) -> None:
         session.execute(update(Award).where(Award.job_id == offer.job).values(state="refused"))
     other = world.claim(person)
     assert other is not None and {offer.job, other.job} == {first, second}
+    with world.db.begin() as session:
+        session.execute(update(Award).where(Award.job_id == other.job).values(state="refused"))
+    assert world.claim(person) is None
+    with world.db.begin() as session:
+        session.execute(update(Operator).values(looked_at=world.db.now() + 31))
+    assert world.claim(person) is not None, "looked up since: the stake is there after all"
 
 
 def test_who_has_no_stake_sets_no_price_and_is_not_waited_for(staked: World) -> None:

@@ -296,3 +296,34 @@ def test_the_price_is_the_oracles_and_a_stale_one_makes_no_quote(bank: Bank) -> 
     assert bank.view.oracle().reported_at > before
     with bank.db.read() as session:
         assert abs(float(kiln_per_usd(session, reporting, clock + 4000)) - 1 / 0.11) < 1e-9
+
+
+def test_an_operator_that_was_refused_and_staked_since_is_locked_later(bank: Bank) -> None:
+    """One is locked, one refused, a third locked; then the second again, in a transaction of its own; and who is wanted
+    although the chain has it locked is found so."""
+    early, late, last = fresh(bank), fresh(bank), fresh(bank)
+    for key in (early, last):
+        join_chain(info(bank), key, key)
+    job = bank.job()
+    open_escrow(bank.db, bank.settings, job)
+
+    def want(*keys: NodeKey) -> dict[str, str]:
+        with bank.db.begin() as session:
+            for key in keys:
+                session.merge(
+                    Award(
+                        job_id=job, operator=key.address, stake=NEEDED // 16, state="wanted", created_at=bank.db.now()
+                    )
+                )
+        award(bank.db, bank.settings, job)
+        with bank.db.read() as session:
+            found = session.query(Award).filter(Award.job_id == job)
+            return {row.operator: row.state for row in found}
+
+    assert want(early)[early.address] == "locked"
+    assert want(late)[late.address] == "refused"
+    assert want(last)[last.address] == "locked"
+    join_chain(info(bank), late, late)
+    assert set(want(late).values()) == {"locked"}
+    assert set(want(early, late, last).values()) == {"locked"}
+    assert bank.view.lock_of(chain_job_id(job), late.address) == NEEDED // 16
