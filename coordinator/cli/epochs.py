@@ -215,7 +215,7 @@ def _show(report: dict[str, Any], findings: list[Finding]) -> None:
 
     from jobs.pricing import display_kiln
 
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_row("epoch", f"{report['epoch']} on chain {report['chain_id']}")
     table.add_row("root", report["root"] or "not posted")
     table.add_row("receipts", f"{report['receipts']} of {report['jobs']} jobs, each 0.95 x what its own tile burned")

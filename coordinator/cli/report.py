@@ -82,7 +82,7 @@ def quote_table(job: JobView) -> Table:
 
     quote = job.quote
     assert quote is not None
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_row("price", f"{quote.price_usd} USD ({display_kiln(quote.price)} KILN)")
     table.add_row("never more than", f"{quote.cap_usd} USD; what is not used is refunded")
     table.add_row("time", f"about {seconds_text(quote.expected_seconds)}, {quote.kiln_hours:.4f} kiln-hours")
@@ -104,10 +104,12 @@ def auction_lines(quote: Quote) -> list[str]:
         return []
     hourly = f"{quote.usd_per_kiln_hour:g} USD per kiln-hour"
     out = ", ".join(f"{count} by {name}" for name, count in found.excluded.items()) or "nobody"
-    lines = [f"{found.fitting} nodes fit; left out: {out}"]
+    fit = "node fits" if found.fitting == 1 else "nodes fit"
+    lines = [f"{found.fitting} {fit}; left out: {out}"]
     if found.clearing_ask is None:
         return [*lines, f"nobody asks: {hourly} is what this deployment offers"]
-    lines.append(f"{found.served} are served, all at the clearing ask of {hourly}")
+    are = "is served," if found.served == 1 else "are served, all"
+    lines.append(f"{found.served} {are} at the clearing ask of {hourly}")
     if found.limited_by_cap:
         lines.append("more machines would ask more than your cap allows: it takes longer")
     for ask in found.asks:
@@ -151,7 +153,7 @@ def _both(units: int, info: Info | None) -> str:
 def job_table(job: JobView, info: Info | None, outputs: Sequence[str] = ()) -> Table:
     from rich.table import Table
 
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_row("job", f"{job.id}  {job.name}")
     table.add_row("state", f"{job.state}" + (f": {job.error}" if job.error else ""))
     if job.waiting_for:
