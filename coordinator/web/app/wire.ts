@@ -159,6 +159,7 @@ export interface NodeView {
   region: string;
   tiles_accepted: number;
   tiles_rejected: number;
+  reputation: number;
   earned: Units;
   suspended: string | null;
   suspicion: number;

@@ -22,8 +22,8 @@ const PAGE = 50;
 
 const score = (node: NodeView) => Math.max(0, ...node.runtimes.map((one) => one.score));
 const judged = (node: NodeView) => node.tiles_accepted + node.tiles_rejected;
-/** Share of tiles that passed; a node without any has none. */
-const reputation = (node: NodeView) => (judged(node) ? node.tiles_accepted / judged(node) : null);
+/** As the auction counts it; shown only once a tile was judged. */
+const reputation = (node: NodeView) => (judged(node) ? node.reputation : null);
 
 const VALUE: Record<Column, (node: NodeView) => number | string | bigint> = {
   name: (node) => (node.name || node.address).toLowerCase(),
