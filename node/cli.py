@@ -26,6 +26,7 @@ from node.owner import offer_lines, sign_for
 from node.refusals import refusal_lines, stake_lines
 from node.runner_programs import choose_launcher
 from node.sandbox import GIB
+from node.setup import commands as setup_commands
 from node.staking import join_as_asked, owner_of, units_of
 
 __all__ = ["app", "main", "run_agent"]
@@ -63,6 +64,7 @@ CanaryCache = Annotated[
     Path | None,
     typer.Option("--canary-cache", envvar="KILNET_CANARY_CACHE", help="Share benchmark results among nodes here."),
 ]
+setup_commands.register(app)
 DEFAULT_DATA = Path("~/.local/share/kilnet/node")
 DEFAULT_ASK = 0.1
 

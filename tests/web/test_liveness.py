@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # on a machine with much else to do
 def test_the_page_stays_live(browser: Browser) -> None:
     """Seconds, not tens of them, from event to screen and to the first paint; no event is skipped for good."""
     found = measure(browser, seconds=5.0)
