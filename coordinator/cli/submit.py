@@ -14,7 +14,7 @@ from coordinator.cli.connection import Access, connect
 from coordinator.cli.endings import Interrupted
 from coordinator.cli.flow import accept, check_ended, deliver, deliver_preview, follow, quoted, written
 from coordinator.cli.report import job_report, job_table, quote_report, quote_table
-from jobs.errors import BadInput
+from jobs.errors import BadInput, KilnetError
 from jobs.outputs import Format
 from jobs.states import JobState
 from jobs.wire import Info, JobView
@@ -37,6 +37,8 @@ class Terms:
     yes: bool
     as_json: bool
     nodes: int
+    video: bool = False
+    """A video of the frames too."""
     format: Format = Format.NPZ
     """Of predictions."""
 
@@ -76,12 +78,39 @@ def submit(submission: AbstractContextManager[Submission], access: Access, terms
             job = follow(client, job.id, display)
         delivered = deliver(client, job, terms.out, display)
         delivered += written(delivered, terms.out, ready.names, terms.format)
+        trouble = None
+        if terms.video and job.state is JobState.DONE:
+            trouble = _with_video(job, terms.out, delivered, display)
         display.close()
         if terms.as_json:
             answer(job_report(job, info, delivered=delivered))
         else:
             Console().print(job_table(job, info, [str(one.path) for one in delivered]))
         check_ended(job)
+        if trouble is not None:
+            raise trouble
+
+
+def _with_video(job: JobView, out: Path, delivered: list[Delivered], display: Display) -> KilnetError | None:
+    """Add a video of the delivered frames, `video.mp4` beside them; what kept it from being made: the frames are there
+    and paid for, so this is told last."""
+    import hashlib
+
+    from jobs.client import Delivered
+    from jobs.movie import make_movie
+
+    frames = sorted((one.frame or 0, one.path) for one in delivered if one.kind == "image")
+    video = out / "video.mp4"
+    display.step(f"encoding {len(frames)} frames")
+    if not frames:
+        return BadInput("--video: the frames came as EXR; take --output-format PNG or JPEG for a video too")
+    try:
+        make_movie([path for _, path in frames], video, fps=float((job.description or {}).get("fps") or 24))
+    except KilnetError as error:
+        return error
+    sha = hashlib.sha256(video.read_bytes()).hexdigest()
+    delivered.append(Delivered(path=video, sha256=sha, kind="video", frame=None))
+    return None
 
 
 def quote_only(

@@ -45,7 +45,10 @@ Seed = Annotated[int | None, typer.Option(help="Seed of the noise.")]
 Denoise = Annotated[bool | None, typer.Option("--denoise/--no-denoise", help="[default: as the scene says]")]
 Tiles = Annotated[int | None, typer.Option(help="Cut each frame into about so many rectangles.")]
 SampleRanges = Annotated[int | None, typer.Option(help="Render so many ranges of samples apart and merge them.")]
-Format = Annotated[str | None, typer.Option("--format", help="PNG, JPEG, OPEN_EXR, OPEN_EXR_MULTILAYER, TIFF or WEBP.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", "--output-format", help="PNG, JPEG, OPEN_EXR, OPEN_EXR_MULTILAYER, TIFF or WEBP."),
+]
 Preview = Annotated[
     bool,
     typer.Option("--preview", help="Every 16th frame (of a still 1/16 of the samples) first; then wait for your word."),
@@ -56,6 +59,7 @@ PreviewEvery = Annotated[
 Progressive = Annotated[
     bool, typer.Option("--progressive", help="Of a still: few samples of all of it first, then more.")
 ]
+Video = Annotated[bool, typer.Option("--video", help="A video of the frames too: video.mp4 (H.264) beside them.")]
 Tap = Annotated[str | None, typer.Option(help="Activation to fingerprint. [default: chosen at admission]")]
 OnlyOutput = Annotated[
     list[str] | None,
@@ -66,7 +70,8 @@ Size = Annotated[
 ]
 Resize = Annotated[bool, typer.Option("--resize", help="Scale images to what the model takes.")]
 AsFormat = Annotated[
-    str, typer.Option("--format", help="npz, parquet, arrow, feather or images (a PNG for each item).")
+    str,
+    typer.Option("--format", help="npz, parquet, arrow, feather or images (a PNG for each item)."),
 ]
 SceneFile = Annotated[Path, typer.Argument(metavar="SCENE.blend")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx")]
@@ -98,6 +103,7 @@ def _render(
     preview: Preview = False,
     preview_every: PreviewEvery = None,
     progressive: Progressive = False,
+    video: Video = False,
     max_price: MaxPrice = None,
     deadline: Deadline = None,
     region: Regions = None,
@@ -135,7 +141,8 @@ def _render(
     spec = render_spec(scene_file, Common(name, max_price, deadline, constraints), options)
     display = make_display()
     submission = render_submission(scene_file, spec, display)
-    terms = Terms(out=out or Path(f"{scene_file.stem}-frames"), yes=yes, as_json=as_json, nodes=nodes)
+    folder = out or Path(f"{scene_file.stem}-frames")
+    terms = Terms(out=folder, yes=yes, as_json=as_json, nodes=nodes, video=video)
     submit(submission, Access(gateway, key, unsandboxed=unsandboxed), terms, display)
 
 
