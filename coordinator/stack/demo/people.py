@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.config import Settings
+from coordinator.stack.faucet import NODE_KILN, fill_up
 from coordinator.stack.layout import Layout
 from coordinator.stack.local import LocalStack
 from coordinator.stack.plan import ensure_key, node_threads, worker_options
@@ -59,6 +61,9 @@ def cheating_node(stack: LocalStack, name: str, *, unsandboxed: bool) -> Iterato
     threads = node_threads(len(HONEST) + 1)
     options = worker_options(layout, name, stack.gateway_url, threads=threads, unsandboxed=unsandboxed)
     program = [sys.executable, "-m", "samples.cheats", "--cheat", CHEATS[name], *options, "--stake-as-needed"]
+    # A stranger with tokens of its own, which it stakes as everybody does.
+    address = ensure_key(layout.node(name) / "key")
+    fill_up(Settings.load(layout.settings), [address], NODE_KILN)
     leash = [sys.executable, "-I", "-S", str(_LEASH), str(int(signal.SIGKILL)), "0", str(os.getpid())]
     started = time.time()
     with (layout.logs / f"{name}.log").open("ab") as log:
