@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from coordinator.config import Settings
 from coordinator.stack import LocalStack
 from coordinator.stack.demo.people import wait_for_nodes
+from coordinator.stack.faucet import NODE_KILN, fill_up
 from coordinator.stack.layout import Layout
 from coordinator.stack.plan import ensure_key, worker_options
+from node.keys import NodeKey
 from tests.e2e.conftest import SAMPLES, Kilnet
 
 pytestmark = [pytest.mark.stack, pytest.mark.blender, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -31,8 +34,10 @@ def cheat(stack: LocalStack) -> Iterator[Path]:
     layout = Layout(stack.data)
     layout.node(NAME).mkdir(mode=0o700, parents=True, exist_ok=True)
     ensure_key(layout.node(NAME) / "key")
+    address = NodeKey.load_or_create(layout.node(NAME) / "key").address
+    fill_up(Settings.load(layout.settings), [address], NODE_KILN)
     options = worker_options(layout, NAME, stack.gateway_url, threads=1, unsandboxed=False)
-    program = [sys.executable, "-m", "samples.cheats", "--cheat", "samples", *map(str, options)]
+    program = [sys.executable, "-m", "samples.cheats", "--cheat", "samples", *map(str, options), "--ask", "0.01"]
     with (layout.logs / f"{NAME}.log").open("ab") as log:
         process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:

@@ -33,7 +33,7 @@ SMALL = PlanPolicy(nodes=2, min_tile_seconds=0.05, audit_share=0.5)
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with temporary_stack(nodes=1, data=tmp_path_factory.mktemp("stack"), plan=SMALL) as running:
+    with temporary_stack(nodes=2, data=tmp_path_factory.mktemp("stack"), plan=SMALL) as running:
         yield running
 
 
@@ -56,7 +56,7 @@ def cheater(stack: LocalStack, folder: Path, cheat: str) -> Iterator[str]:
     log = folder / "log"
     command = [sys.executable, "-m", "samples.cheats", "--cheat", cheat, "--data", str(folder / "node")]
     command += ["--gateway", stack.gateway_url, "--threads", "1", "--canary-cache", str(Layout.at(stack.data).canary)]
-    # Who asks least is served first: the cheat gets tiles.
+    # Who asks least is served first: the cheat gets tiles. The price is the second's ask: the honest still fit.
     command += ["--stake-as-needed", "--ask", "0.01"]
     (folder / "node").mkdir(mode=0o700)
     address = NodeKey.load_or_create(folder / "node" / "key").address
