@@ -32,7 +32,7 @@ _READ_BY_HAND: dict[Any, type[BaseModel]] = {
 }  # fmt: skip
 """Bodies that are read otherwise: before anybody is signed in, or to tell versions of the protocol apart."""
 _ABOUT = (
-    "Messages are those of jobs/wire.py. Amounts of KILN are strings of decimal digits in units of 10^-18; times are "
+    "Messages are those of jobs/wire. Amounts of KILN are strings of decimal digits in units of 10^-18; times are "
     "Unix seconds. docs/node-protocol.md says what a worker does next at each answer; jobs.client is this API from "
     "Python. Errors have the body {code, message}: a stable word for programs, one line for people."
 )
