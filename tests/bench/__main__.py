@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--seconds 75] [--only render|infer|proofs|price|farm] [--json FILE]`
+"""`python -m tests.bench [--seconds 75] [--only PART] [--json FILE]`
 
 Starts a local stack with one node that has all cores and prints the ratios; absolute times only say what they are
 ratios of.
@@ -23,6 +23,9 @@ from tests.bench.render import measure_render
 SCENES = Path(__file__).parents[2] / "samples" / "scenes"
 SCENE = SCENES / "still.blend"
 PRICED = [SCENES / "still.blend", SCENES / "animation.blend"]
+
+PARTS = ("render", "infer", "proofs", "price", "farm")
+LOADS = ("encoder", "classifier", "reader")
 
 
 def show(found: dict[str, dict[str, Any]]) -> None:
@@ -56,7 +59,7 @@ def show(found: dict[str, dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=75, help="length of the plain render and of the bare loop")
-    parser.add_argument("--only", choices=("render", "infer", "proofs", "price", "farm"))
+    parser.add_argument("--only", choices=(*PARTS, *LOADS))
     parser.add_argument("--json", type=Path, help="also write all figures here")
     options = parser.parse_args()
     found: dict[str, dict[str, Any]] = {}
@@ -74,7 +77,7 @@ def main() -> None:
                 os.environ |= {"KILNET_GATEWAY": stack.gateway_url, "KILNET_KEY": str(stack.key_file)}
                 if options.only in (None, "render"):
                     found["render"] = measure_render(SCENE, folder / "render", seconds=options.seconds)
-                if options.only in (None, "infer"):
+                if options.only in (None, "infer", *LOADS):
                     # The last one's outputs are 150 MB a second: a shorter run shows as much.
                     shares = {
                         "encoder": (encoder(), 1.0),
@@ -82,7 +85,7 @@ def main() -> None:
                         "reader": (reader(), 0.25),
                     }
                     for name, (load, share) in shares.items():
-                        if load is not None:
+                        if load is not None and options.only in (None, "infer", name):
                             seconds = options.seconds * share
                             found[name] = measure_infer(load, folder / name, seconds=seconds)
     print(json.dumps(found, indent=1))
