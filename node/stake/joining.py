@@ -88,7 +88,8 @@ def _stake(chain: Chain, where: ChainInfo, operator: NodeKey, amount: int) -> No
             code="not_enough_tokens",
         )
     (nonce,) = chain.read(where.token, "nonces(address)", ["uint256"], operator.address)
-    deadline = int(time.time()) + _PERMIT_SECONDS
+    # An idle chain's latest block may be old, and its clock ahead of this machine's.
+    deadline = max(int(time.time()), chain.now()) + _PERMIT_SECONDS
     message = permit_message(
         token=where.token, token_name=where.token_name, chain_id=where.chain_id, owner=operator.address,
         spender=where.registry, value=amount, nonce=nonce, deadline=deadline,

@@ -106,6 +106,11 @@ class Chain:
             raise _refusal(found["error"])
         return found["result"]
 
+    def now(self) -> int:
+        """The time of the latest block, in Unix seconds: what deadlines are held against, whatever this machine's clock
+        says."""
+        return int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+
     def read(self, contract: str, signature: str, returns: Sequence[str], *arguments: Any) -> tuple[Any, ...]:
         """What a view such as `balanceOf(address)` says now."""
         call = {"to": to_checksum_address(contract), "data": _data(signature, arguments)}
