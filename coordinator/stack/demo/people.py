@@ -61,6 +61,8 @@ def cheating_node(stack: LocalStack, name: str, *, unsandboxed: bool) -> Iterato
     threads = node_threads(len(HONEST) + 1)
     options = worker_options(layout, name, stack.gateway_url, threads=threads, unsandboxed=unsandboxed)
     program = [sys.executable, "-m", "samples.cheats", "--cheat", CHEATS[name], *options, "--stake-as-needed"]
+    # Who asks least is served first: it is there to be caught.
+    program += ["--ask", "0.05"]
     # A stranger with tokens of its own, which it stakes as everybody does.
     address = ensure_key(layout.node(name) / "key")
     fill_up(Settings.load(layout.settings), [address], NODE_KILN)
