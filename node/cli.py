@@ -27,7 +27,7 @@ from node.refusals import refusal_lines, stake_lines
 from node.runner_programs import choose_launcher
 from node.sandbox import GIB
 from node.setup import commands as setup_commands
-from node.staking import join_as_asked, owner_of, units_of
+from node.stake.command import join_as_asked, owner_of, units_of
 
 __all__ = ["app", "main", "run_agent"]
 

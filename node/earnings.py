@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from decimal import ROUND_FLOOR, Decimal
 
-from jobs.errors import BadInput, Unavailable
+from jobs.errors import Unavailable
 from jobs.pricing import UNIT, display_kiln
 from jobs.wire import EarningsView, Info, RewardsOnChain
 from node.keys import NodeKey
-from node.stake import Chain
+from node.stake import chain_of
 
 __all__ = ["ALL", "claim_rewards", "earnings_lines", "unbond_stake", "withdraw_stake"]
 
@@ -85,31 +85,19 @@ def claim_rewards(info: Info, rewards: RewardsOnChain | None, payer: NodeKey, *,
         raise Unavailable("the gateway cannot read the chain at the moment: try again later")
     if not rewards.claimable:
         return None
-    chain, where = _chain(info, rpc)
+    chain, where, _ = chain_of(info, rpc)
     proof = [bytes.fromhex(step[2:]) for step in rewards.proof]
     arguments = (rewards.account, rewards.cumulative, proof)
-    return chain.send(payer, where["distributor"], "claim(address,uint256,bytes32[])", *arguments)
+    return chain.send(payer, where.distributor, "claim(address,uint256,bytes32[])", *arguments)
 
 
 def unbond_stake(info: Info, operator: NodeKey, units: int, *, rpc: str | None) -> str:
     """Begin to leave with `units` of the operator's own stake, or with ALL; the transaction."""
-    chain, where = _chain(info, rpc)
-    return chain.send(operator, where["registry"], "unbond(address,uint256)", operator.address, units)
+    chain, _, registry = chain_of(info, rpc)
+    return chain.send(operator, registry, "unbond(address,uint256)", operator.address, units)
 
 
 def withdraw_stake(info: Info, operator: NodeKey, *, rpc: str | None) -> str:
     """Take what has been unbonding for long enough; the transaction."""
-    chain, where = _chain(info, rpc)
-    return chain.send(operator, where["registry"], "withdraw(address)", operator.address)
-
-
-def _chain(info: Info, rpc: str | None) -> tuple[Chain, dict[str, str]]:
-    where = info.chain
-    if where is None:
-        raise Unavailable("the gateway reaches no chain at the moment: try again later")
-    url = rpc or where.rpc_url
-    if url is None:
-        raise BadInput("the gateway keeps its chain's address private: name an RPC of your own with --rpc")
-    if where.registry is None:
-        raise BadInput("this gateway's deployment has no registry: nodes have no stake there")
-    return Chain(url, where.chain_id), {"registry": where.registry, "distributor": where.distributor}
+    chain, _, registry = chain_of(info, rpc)
+    return chain.send(operator, registry, "withdraw(address)", operator.address)

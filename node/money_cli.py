@@ -15,7 +15,7 @@ from node.agent import folder_of
 from node.earnings import ALL, both, claim_rewards, earnings_lines, unbond_stake, withdraw_stake
 from node.gateway import GatewayClient, Transport
 from node.keys import NodeKey
-from node.staking import units_of
+from node.stake.command import units_of
 
 __all__ = ["register"]
 

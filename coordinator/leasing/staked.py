@@ -59,7 +59,10 @@ def backing(session: Session, settings: Settings, address: str, owner: str, now:
         return None
     row, node = session.get(Operator, owner), session.get_one(Node, address)
     rows = session.execute(
-        select(Award.job_id, Award.stake, Award.state, Award.created_at).where(Award.operator == owner)
+        # Of thousands of jobs that are over nothing is asked, claim after claim.
+        select(Award.job_id, Award.stake, Award.state, Award.created_at).where(
+            Award.operator == owner, Award.state.in_((*_OPEN, "refused"))
+        )
     ).all()
     seen = 0.0 if row is None else row.looked_at
     mine = [one for one in rows if one.state in _OPEN]

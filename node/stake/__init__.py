@@ -4,6 +4,6 @@ It speaks plain JSON-RPC, so that a node needs no chain library.
 """
 
 from node.stake.joining import Joined, join_chain
-from node.stake.rpc import Chain
+from node.stake.rpc import Chain, chain_of
 
-__all__ = ["Chain", "Joined", "join_chain"]
+__all__ = ["Chain", "Joined", "chain_of", "join_chain"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from jobs.errors import BadInput, Unavailable
+from jobs.errors import BadInput
 from jobs.pricing import display_kiln
 from jobs.typed_data import permit_message
 from jobs.wire import ChainInfo, Info
 from node.keys import NodeKey
-from node.stake.rpc import Chain, ContractSaysNo
+from node.stake.rpc import Chain, ContractSaysNo, chain_of
 
 __all__ = ["Joined", "join_chain"]
 
@@ -40,34 +40,26 @@ def join_chain(
 
     `stake` in units is added to what is staked; None: up to what the gateway asks for the node, and a quarter more.
     Raises BadInput (wrong chain, too few KILN, no gas money, a key that answers to another), Unavailable, Refused."""
-    where = info.chain
-    if where is None:
-        raise Unavailable("the gateway reaches no chain at the moment: try again later")
-    url = rpc or where.rpc_url
-    if url is None:
-        raise BadInput("the gateway keeps its chain's address private: name an RPC of your own with --rpc")
-    if where.registry is None:
-        raise BadInput("this gateway's deployment has no registry: nodes need no stake there")
-    chain, done = Chain(url, where.chain_id), []
-    registered = chain.read(where.registry, "operatorOf(address)", _OPERATOR, operator.address)[0][0]
+    (chain, where, registry), done = chain_of(info, rpc), []
+    registered = chain.read(registry, "operatorOf(address)", _OPERATOR, operator.address)[0][0]
     if not registered:
-        chain.send(operator, where.registry, "register(uint16)", 0)
+        chain.send(operator, registry, "register(uint16)", 0)
         done.append(f"registered {operator.address} as an operator")
-    (answers,) = chain.read(where.registry, "answersFor(address)", ["address"], node.address)
+    (answers,) = chain.read(registry, "answersFor(address)", ["address"], node.address)
     if answers == _NOBODY:
-        consent = node.accept_operator(chain_id=where.chain_id, registry=where.registry, operator=operator.address)
-        chain.send(operator, where.registry, "addNode(address,bytes)", node.address, bytes.fromhex(consent[2:]))
+        consent = node.accept_operator(chain_id=where.chain_id, registry=registry, operator=operator.address)
+        chain.send(operator, registry, "addNode(address,bytes)", node.address, bytes.fromhex(consent[2:]))
         done.append(f"{operator.address} answers for node {node.address}")
     elif answers.lower() != operator.address.lower():
         raise BadInput(
             f"on chain {answers} answers for node {node.address}, for ever: name its key with --operator-key, or use a "
             "fresh --data"
         )
-    staked = chain.read(where.registry, "stakeOf(address,address)", _STAKE, operator.address, operator.address)[0]
+    staked = chain.read(registry, "stakeOf(address,address)", _STAKE, operator.address, operator.address)[0]
     asked = info.stake.per_node if info.stake is not None else 0
     missing = stake if stake is not None else 0 if staked >= asked else asked * (100 + _SPARE_PERCENT) // 100 - staked
     if missing > 0:
-        _stake(chain, where, operator, missing)
+        _stake(chain, where, registry, operator, missing)
         done.append(f"staked {display_kiln(missing)} KILN")
         staked += missing
     return Joined(operator.address, staked, tuple(done))
@@ -77,9 +69,8 @@ _OPERATOR = ["(bool,bool,bool,uint16,uint96,(uint256,uint256,uint256),(uint256,u
 _STAKE = ["uint256", "uint256", "uint40"]
 
 
-def _stake(chain: Chain, where: ChainInfo, operator: NodeKey, amount: int) -> None:
+def _stake(chain: Chain, where: ChainInfo, registry: str, operator: NodeKey, amount: int) -> None:
     """By a permit, so that it takes one transaction and leaves no allowance behind."""
-    assert where.registry is not None
     (holds,) = chain.read(where.token, "balanceOf(address)", ["uint256"], operator.address)
     if holds < amount:
         raise BadInput(
@@ -92,12 +83,12 @@ def _stake(chain: Chain, where: ChainInfo, operator: NodeKey, amount: int) -> No
     deadline = max(int(time.time()), chain.now()) + _PERMIT_SECONDS
     message = permit_message(
         token=where.token, token_name=where.token_name, chain_id=where.chain_id, owner=operator.address,
-        spender=where.registry, value=amount, nonce=nonce, deadline=deadline,
+        spender=registry, value=amount, nonce=nonce, deadline=deadline,
     )  # fmt: skip
     raw = bytes.fromhex(operator.sign_typed(message)[2:])
     try:
         chain.send(
-            operator, where.registry, "stakeWithPermit(address,uint256,uint256,uint8,bytes32,bytes32)",
+            operator, registry, "stakeWithPermit(address,uint256,uint256,uint8,bytes32,bytes32)",
             operator.address, amount, deadline, raw[64], raw[:32], raw[32:64],
         )  # fmt: skip
     except ContractSaysNo as error:

@@ -13,9 +13,11 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from jobs.errors import BadInput, KilnetError, Refused, Unavailable
+from jobs.pricing import display_kiln
+from jobs.wire import ChainInfo, Info
 from node.keys import NodeKey
 
-__all__ = ["Chain", "ContractSaysNo"]
+__all__ = ["Chain", "ContractSaysNo", "chain_of"]
 
 _TIP_WEI = 1_000_000_000
 _MINED_SECONDS = 120.0
@@ -31,13 +33,14 @@ _REVERTS: dict[str, tuple[str, Callable[[tuple[Any, ...]], str]]] = {
     "ERC20InsufficientBalance": (
         "address,uint256,uint256",
         lambda a: (
-            f"{a[0]} holds {_kiln(a[1])} KILN and {_kiln(a[2])} are to be staked: get more, or name less with --stake"
+            f"{a[0]} holds {display_kiln(a[1])} KILN and {display_kiln(a[2])} are to be staked: get more, or name less "
+            "with --stake"
         ),
     ),
     "ERC2612ExpiredSignature": ("uint256", lambda a: f"the permit expired at {a[0]} (Unix time): try again"),
     "NothingToClaim": (
         "address,uint256",
-        lambda a: f"nothing is left to claim: {_kiln(a[1])} KILN were claimed before",
+        lambda a: f"nothing is left to claim: {display_kiln(a[1])} KILN were claimed before",
     ),
     "InvalidProof": (
         "address,uint256",
@@ -46,11 +49,13 @@ _REVERTS: dict[str, tuple[str, Callable[[tuple[Any, ...]], str]]] = {
     "ClaimsAboveTotal": ("uint256,uint256", lambda _: "the root on chain does not cover this claim: tell the operator"),
     "StakeTooSmall": (
         "address,address,uint256,uint256",
-        lambda a: f"{_kiln(a[2])} KILN are at stake and {_kiln(a[3])} were to leave: name less, or all",
+        lambda a: f"{display_kiln(a[2])} KILN are at stake and {display_kiln(a[3])} were to leave: name less, or all",
     ),
     "StakeLocked": (
         "address,uint256,uint256",
-        lambda a: f"{_kiln(a[2])} KILN are locked for open jobs: leave so much, or wait until the jobs are final",
+        lambda a: (
+            f"{display_kiln(a[2])} KILN are locked for open jobs: leave so much, or wait until the jobs are final"
+        ),
     ),
     "NothingUnbonding": ("address,address", lambda _: "nothing is unbonding: begin with `kilnet node unbond`"),
     "StillUnbonding": (
@@ -60,10 +65,6 @@ _REVERTS: dict[str, tuple[str, Callable[[tuple[Any, ...]], str]]] = {
     "NotOpen": ("address", lambda a: f"{a[0]} takes no stake of others"),
 }
 _SELECTORS = {keccak(text=f"{name}({types})")[:4]: name for name, (types, _) in _REVERTS.items()}
-
-
-def _kiln(units: int) -> str:
-    return f"{units / 10**18:.6f}"
 
 
 class ContractSaysNo(Refused):
@@ -153,6 +154,20 @@ class Chain:
         if int(receipt["status"], 16) != 1:
             raise ContractSaysNo("", f"transaction {sent} was refused by the contract: try again")
         return sent
+
+
+def chain_of(info: Info, rpc: str | None) -> tuple[Chain, ChainInfo, str]:
+    """The gateway's chain, at `rpc` or where the gateway says; its contracts; and its registry. Raises BadInput,
+    Unavailable."""
+    where = info.chain
+    if where is None:
+        raise Unavailable("the gateway reaches no chain at the moment: try again later")
+    url = rpc or where.rpc_url
+    if url is None:
+        raise BadInput("the gateway keeps its chain's address private: name an RPC of your own with --rpc")
+    if where.registry is None:
+        raise BadInput("this gateway's deployment has no registry: nodes need no stake there")
+    return Chain(url, where.chain_id), where, where.registry
 
 
 def _data(signature: str, arguments: Sequence[Any]) -> str:

@@ -11,7 +11,7 @@ from coordinator.settlement.price import LOOK_SECONDS
 from jobs.errors import BadInput
 from jobs.pricing import UNIT
 from node.keys import NodeKey
-from node.staking import owner_of, units_of
+from node.stake.command import owner_of, units_of
 
 
 @pytest.mark.parametrize("said", ["much", "0", "-3", "1e99", "", "NaN", "0x10"])
