@@ -25,7 +25,7 @@ def _safe_path(value: str) -> str:
         or any(ord(c) < 32 for c in value)
         or any(part in ("..", ".", "") for part in value.split("/"))
     ):
-        raise ValueError(f"not a plain relative path: {value[:80]!r}")
+        raise ValueError(f"not a plain relative path: {value[:80]!r}; name the file without .. and /")
     return value
 
 
@@ -56,9 +56,9 @@ class Manifest(BaseModel):
     def model_post_init(self, _: object) -> None:
         paths = [asset.path for asset in self.assets]
         if len(set(paths)) != len(paths):
-            raise ValueError("two assets have the same path")
+            raise ValueError("two assets have the same path; rename one")
         if self.main not in paths:
-            raise ValueError(f"main file {self.main!r} is not among the assets")
+            raise ValueError(f"main file {self.main!r} is not among the assets; add it")
 
     @property
     def size(self) -> int:

@@ -84,16 +84,20 @@ def check_model(path: Path, limits: ModelLimits | None = None, *, micro_batch: i
 
     limits = limits or ModelLimits()
     if not path.is_file():
-        raise ModelRefused(f"{path.name}: no such file", code="model_missing")
+        raise ModelRefused(f"{path.name}: no such file; check the path", code="model_missing")
     size = path.stat().st_size
     if size > limits.file_bytes:
         raise ModelRefused(f"{path.name}: {size:,} bytes, at most {limits.file_bytes:,}", code="model_too_large")
     try:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:
-        raise ModelRefused(f"{path.name} is not an ONNX model: {_short(error)}", code="model_unreadable") from error
+        raise ModelRefused(
+            f"{path.name} is not an ONNX model: {_short(error)}; export it again", code="model_unreadable"
+        ) from error
     if not model.graph.node or not model.graph.output:
-        raise ModelRefused(f"{path.name} is not an ONNX model: its graph is empty", code="model_unreadable")
+        raise ModelRefused(
+            f"{path.name} is not an ONNX model: its graph is empty; export it again", code="model_unreadable"
+        )
     nodes = _check_size(model, limits)
     opset = _check_operators(model, limits)
     warnings = _check_loops(model, limits)
@@ -101,7 +105,9 @@ def check_model(path: Path, limits: ModelLimits | None = None, *, micro_batch: i
     try:
         onnx.checker.check_model(str(path))
     except Exception as error:
-        raise ModelRefused(f"{path.name} breaks the ONNX rules: {_short(error)}", code="model_invalid") from error
+        raise ModelRefused(
+            f"{path.name} breaks the ONNX rules: {_short(error)}; export it again", code="model_invalid"
+        ) from error
     values = _check_memory(model, limits, micro_batch)
     names = {node.op_type for node, _ in every_node(model)}
     batch_bound = names & BATCH_BOUND
@@ -133,9 +139,12 @@ def _check_size(model: ModelProto, limits: ModelLimits) -> int:
     for _, nesting in every_node(model, max_depth=limits.nesting + 1):
         count += 1
         if count > limits.nodes:
-            raise ModelRefused(f"the model has more than {limits.nodes:,} nodes", code="model_too_large")
+            raise ModelRefused(f"the model has more than {limits.nodes:,} nodes; split it", code="model_too_large")
         if nesting > limits.nesting:
-            raise ModelRefused(f"loops or branches are nested over {limits.nesting} deep", code="model_nesting")
+            raise ModelRefused(
+                f"loops or branches are nested over {limits.nesting} deep; export the model flatter",
+                code="model_nesting",
+            )
     return count
 
 
@@ -207,7 +216,9 @@ def _constant_scalars(model: ModelProto) -> dict[str, int]:
 
 def _stored_bytes(tensor: TensorProto, folder: Path, limits: ModelLimits) -> int:
     if any(dim < 0 for dim in tensor.dims):
-        raise ModelRefused(f"tensor {tensor.name[:60]!r} has a negative dimension", code="model_invalid")
+        raise ModelRefused(
+            f"tensor {tensor.name[:60]!r} has a negative dimension; export the model again", code="model_invalid"
+        )
     size = int(math.prod(tensor.dims)) * _DTYPE_BYTES.get(tensor.data_type, 8)
     if tensor.data_location == 1:
         _check_external({entry.key: entry.value for entry in tensor.external_data}, tensor.name, folder, size, limits)
@@ -224,7 +235,9 @@ def _check_external(entry: dict[str, str], tensor: str, folder: Path, size: int,
     for part in plain.parts:
         path = path / part
         if path.is_symlink():
-            raise ModelRefused(f"{where}: symbolic links are not followed", code="model_external_data")
+            raise ModelRefused(
+                f"{where}: symbolic links are not followed; put the file itself there", code="model_external_data"
+            )
     if not path.is_file():
         raise ModelRefused(f"{where}: no such file; send it with the model", code="model_external_missing")
     try:
@@ -248,7 +261,7 @@ def _check_memory(model: ModelProto, limits: ModelLimits, micro_batch: int) -> d
         sized = onnx.shape_inference.infer_shapes(model, data_prop=True)
     except Exception as error:
         raise ModelRefused(
-            f"the model's shapes contradict each other: {_short(error)}", code="model_invalid"
+            f"the model's shapes contradict each other: {_short(error)}; export it again", code="model_invalid"
         ) from error
     foldable = constants(model.graph)
     folded = 0

@@ -59,7 +59,7 @@ class _Step(BaseModel):
         if (self.render is None) == (self.infer is None):
             raise ValueError("say either render: SCENE.blend or infer: MODEL.onnx")
         if self.infer is not None and self.inputs is None:
-            raise ValueError("infer needs inputs: a file, a folder of images, or {from: STEP}")
+            raise ValueError("infer needs inputs: give a file, a folder of images, or {from: STEP}")
         if self.render is not None and (self.inputs is not None or self.resize or self.size):
             raise ValueError("inputs, resize and size belong to infer")
         if self.render is not None and "format" in self.model_fields_set:
@@ -128,7 +128,7 @@ def load_pipeline(path: Path) -> Pipeline:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
+        raise BadInput(f"{path}: not YAML ({str(error).splitlines()[0]}); mend that line") from error
     try:
         file = _File.model_validate(raw)
     except ValidationError as error:
@@ -142,7 +142,9 @@ def load_pipeline(path: Path) -> Pipeline:
     try:
         order = tuple(graphlib.TopologicalSorter(needs).static_order())
     except graphlib.CycleError as error:
-        raise BadInput(f"{path}: the steps need each other in a circle: {' -> '.join(error.args[1])}") from error
+        raise BadInput(
+            f"{path}: the steps need each other in a circle: {' -> '.join(error.args[1])}; break it"
+        ) from error
     steps = tuple(_step(path, name, file.steps[name], file.defaults, needs[name]) for name in order)
     for step in steps:
         if isinstance(step, InferStep) and step.source is not None:
@@ -222,5 +224,5 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _file(path: Path, given: str) -> Path:
     found = path.parent / given
     if not found.exists():
-        raise BadInput(f"{given}: no such file; paths are relative to {path.name}")
+        raise BadInput(f"{given}: no such file; write it relative to {path.name}")
     return found

@@ -105,7 +105,7 @@ class RenderSpec(_Spec):
             return None
         width, height = value
         if width < 4 or height < 4:
-            raise ValueError(f"resolution {width}x{height} is too small: Blender renders at least 4x4 pixels")
+            raise ValueError(f"resolution {width}x{height} is too small: take at least 4x4 pixels")
         if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
             raise ValueError(
                 f"resolution {width}x{height} is too large: at most {MAX_SIDE} a side and {MAX_PIXELS:,} pixels in all"
@@ -194,7 +194,7 @@ def load_spec(path: Path) -> RenderSpec | InferSpec:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
+        raise BadInput(f"{path}: not YAML ({str(error).splitlines()[0]}); mend that line") from error
     except ValidationError as error:
         raise BadInput(f"{path}: {explain(error)}") from error
 

@@ -73,7 +73,7 @@ class NodeKey:
         except BadInput:
             raise
         except Exception:  # eth-keys has several for "no such number", and some would show the key
-            raise BadInput(f"{path}: not a private key (0x and 64 hex digits)") from None
+            raise BadInput(f"{path}: not a private key; it must be 0x and 64 hex digits") from None
 
     def sign_text(self, text: str) -> str:
         """EIP-191 signature of a sign-in message, 65 bytes as 0x-hex."""

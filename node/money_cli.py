@@ -52,7 +52,7 @@ def earnings(
         raise BadInput(f"--job {job[:40]!r}: is no id of a job; `kilnet node earnings` lists them")
     view = _client(gateway, data)[0].earnings(job, patience=_PATIENCE)
     if job is not None and view.job is None:
-        raise BadInput(f"--job {job}: this node earned nothing with it")
+        raise BadInput(f"--job {job}: this node earned nothing with it; `kilnet node earnings` lists those it did")
     if as_json:
         typer.echo(json.dumps(view.model_dump(mode="json")))
         return

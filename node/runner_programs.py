@@ -118,7 +118,7 @@ def onnx_provider(device: str) -> tuple[str, int]:
     """The execution provider and index for a device such as CPU or CUDA:0. Raises BadInput."""
     kind, _, index = device.upper().partition(":")
     if kind not in _PROVIDERS:
-        raise BadInput(f"--device {device}: one of {', '.join(_PROVIDERS)}, with :INDEX for the second of a kind")
+        raise BadInput(f"--device {device}: write one of {', '.join(_PROVIDERS)}, with :INDEX for the second of a kind")
     return _PROVIDERS[kind], int(index) if index.isdigit() else 0
 
 

@@ -53,7 +53,7 @@ def create_job(db: Database, settings: Settings, *, owner: str, body: CreateJob,
 def _check(spec: RenderSpec | InferSpec, manifest: Manifest) -> None:
     if PurePosixPath(manifest.main).suffix.lower() != _SUFFIX[spec.kind]:
         raise Unprocessable(
-            f"manifest.main: a {spec.kind} job needs a {_SUFFIX[spec.kind]} file, not {manifest.main!r}"
+            f"manifest.main: a {spec.kind} job needs a {_SUFFIX[spec.kind]} file, not {manifest.main!r}; name that one"
         )
     if isinstance(spec, InferSpec):
         matches = (_SHARD.fullmatch(asset.path) for asset in manifest.assets)

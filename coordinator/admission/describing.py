@@ -37,14 +37,19 @@ def adopt_description(session: Session, job: Job, result: dict[str, Any]) -> Non
     description = result.get("description")
     if not isinstance(description, dict):
         raise BadInput(
-            "the file could not be described: the worker's answer holds no description", code="not_described"
+            "the file could not be described: the worker's answer holds no description; submit the job again",
+            code="not_described",
         )
     try:
         contract = _CONTRACT.validate_python(result.get("contract"))
     except ValidationError as error:
-        raise BadInput(f"the file cannot be rendered as asked: {explain(error)}", code="bad_contract") from error
+        raise BadInput(
+            f"the file cannot be rendered as asked: {explain(error)}; change that", code="bad_contract"
+        ) from error
     if isinstance(contract, RenderContract) != isinstance(spec, RenderSpec):
-        raise BadInput(f"a {job.kind} job cannot run on {contract.runtime}", code="bad_contract")
+        raise BadInput(
+            f"a {job.kind} job cannot run on {contract.runtime}; name a file of the other kind", code="bad_contract"
+        )
     frames: list[int] | None = None
     if isinstance(contract, RenderContract) and isinstance(spec, RenderSpec):
         frames = _frames(spec, description)
@@ -85,7 +90,8 @@ def _check_size(contract: RenderContract) -> None:
     frame = Rect(0, 0, contract.width, contract.height)
     if contract.rect.area == 0 or not frame.contains(contract.rect):
         raise BadInput(
-            f"the render border {contract.window} does not lie in the frame of {contract.width}x{contract.height}",
+            f"the render border {contract.window} does not lie in the frame of {contract.width}x{contract.height}; "
+            "clear it (Ctrl-Alt-B)",
             code="bad_contract",
         )
     if contract.lane == "whole" and contract.result_bytes(contract.rect) > _MAX_TILE_BYTES:
@@ -104,7 +110,9 @@ def _replace(session: Session, job: Job, result: dict[str, Any]) -> None:
     manifest = Manifest.model_validate(job.manifest)
     made = {blob["path"]: Asset.model_validate(blob) for blob in result.get("blobs", ())}
     if not isinstance(replaces, dict) or not set(replaces) <= set(made):
-        raise BadInput("the worker's answer replaces a file that it did not deliver", code="not_described")
+        raise BadInput(
+            "the worker's answer replaces a file that it did not deliver; submit the job again", code="not_described"
+        )
     assets = [made[asset.path] if asset.path in replaces else asset for asset in manifest.assets]
     replaced = Manifest(main=manifest.main, assets=tuple(assets))
     link_all(session, job.id, [made[path].sha256 for path in replaces], "asset")
@@ -115,7 +123,9 @@ def _cost(model: type[Cost], result: dict[str, Any]) -> Cost:
     try:
         return model.model_validate(result.get("cost"))
     except ValidationError as error:
-        raise BadInput(f"the cost could not be measured: {explain(error)}", code="no_cost") from error
+        raise BadInput(
+            f"the cost could not be measured: {explain(error)}; submit the job again", code="no_cost"
+        ) from error
 
 
 def adopt_cost(session: Session, job: Job, result: dict[str, Any], now: float) -> None:

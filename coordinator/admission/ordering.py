@@ -26,7 +26,7 @@ _ORDERED = (JobState.OPENING, JobState.RUNNING, JobState.REVIEW, JobState.PAUSED
 def own_job(session: Session, owner: str, job_id: str) -> Job:
     """The owner's job, locked. Raises NotFound."""
     if session.get(Job, job_id) is None or (job := lock_job(session, job_id)).owner != owner:
-        raise NotFound(f"you have no job {job_id[:40]!r}")
+        raise NotFound(f"you have no job {job_id[:40]!r}; `kilnet jobs` shows those that there are")
     return job
 
 
@@ -74,10 +74,14 @@ def _accept(
     message = order_message(domain, job=job.id, client=owner, cap=body.cap, deadline=body.deadline)
     if recover(message, body.order_signature) != owner:
         raise Unprocessable(
-            f"order_signature: not signed by {owner} for this job, cap, deadline and escrow", code="bad_signature"
+            f"order_signature: not signed by {owner} for this job, cap, deadline and escrow; "
+            "sign again with that wallet",
+            code="bad_signature",
         )
     if body.permit is not None and body.permit.value < body.cap:
-        raise Unprocessable(f"permit.value: {body.permit.value} does not cover the cap {body.cap}", code="wrong_cap")
+        raise Unprocessable(
+            f"permit.value: {body.permit.value} does not cover the cap {body.cap}; sign one that does", code="wrong_cap"
+        )
     if api_key is not None:
         charge(session, api_key, quote, now=now)
     change_job(

@@ -92,7 +92,9 @@ def login(db: Database, settings: Settings, body: Login) -> Session:
             "this sign-in text is not known, was used or is too old; ask for another", code="nonce_lapsed"
         )
     if recover_text(body.message, body.signature) != address:
-        raise NotSignedIn(f"the signature is not that of {address} over the text", code="bad_signature")
+        raise NotSignedIn(
+            f"the signature is not that of {address} over the text; sign the text as it was sent", code="bad_signature"
+        )
     opened = _open(db, address, None)
     return Session(token=opened.token, expires_at=opened.expires_at, trusted=_trusted(settings, address))
 
@@ -153,7 +155,7 @@ def who(db: Database, settings: Settings, token: str) -> Caller:
         with db.read() as session:
             key = find_key(session, token)
         if key is None:
-            raise NotSignedIn("this API key is not known here or was revoked", code="bad_key")
+            raise NotSignedIn("this API key is not known here or was revoked; use another", code="bad_key")
         return _with_key(key)
     if not _TOKEN.fullmatch(token):
         raise NotSignedIn

@@ -301,7 +301,7 @@ def _checked(sha: str) -> str:
 
 
 def _absent(sha: str) -> NotFound:
-    return NotFound(f"no blob {sha}")
+    return NotFound(f"no blob {sha} is here; check the hash")
 
 
 def _written_at(entry: dict[str, Any]) -> float:

@@ -119,7 +119,8 @@ def _from_file(path: Path) -> EpochProof:
         return EpochProof.model_validate_json(path.read_bytes())
     except OSError as error:
         raise BadInput(
-            f"{path}: is neither the number of an epoch nor a file that can be read ({error.strerror})"
+            f"{path}: is neither the number of an epoch nor a file that can be read ({error.strerror}); "
+            "`kilnet epoch list` shows the epochs"
         ) from error
     except ValidationError as error:
         raise BadInput(f"{path}: {explain(error)}; `kilnet epoch verify N --save FILE` writes such a file") from error

@@ -47,13 +47,15 @@ class PublicGateway:
         except httpx.HTTPError as error:
             raise Unavailable(f"{self.url} does not answer ({type(error).__name__}): try again later") from error
         if len(response.content) > _MOST:
-            raise Refused(f"{self.url}{path}: answers more than can be right")
+            raise Refused(f"{self.url}{path}: answers more than can be right; check the address")
         try:
             if response.status_code == 200:
                 return model.model_validate_json(response.content)
             message = str(response.json()["message"])[:500]
         except (ValidationError, ValueError, KeyError, TypeError) as error:
-            raise Unavailable(f"{self.url}{path}: is no gateway of kilnet, or of another version") from error
+            raise Unavailable(
+                f"{self.url}{path}: is no gateway of kilnet, or of another version; check the address"
+            ) from error
         if response.status_code == 404:
             raise BadInput(message, code="not_found")
         raise Unavailable(message)

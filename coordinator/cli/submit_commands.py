@@ -259,7 +259,7 @@ def _quote(
     submission: AbstractContextManager[Submission]
     if file.suffix.lower() == ".onnx":
         if inputs is None:
-            raise BadInput(f"{file}: a model needs its inputs too: kilnet quote MODEL.onnx INPUTS")
+            raise BadInput(f"{file}: a model needs its inputs too: `kilnet quote MODEL.onnx INPUTS`")
         submission = infer_submission(
             file, inputs, common, tap=tap, outputs=only_output or (), size=size, resize=resize, display=display
         )

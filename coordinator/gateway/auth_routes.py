@@ -60,7 +60,7 @@ async def open_page(request: Request, gateway: Context) -> Response:
     """The page signs in: a cookie for this browser, and whose account it is."""
     await gateway.limiter.take(SIGN_IN, network_address(request))
     if not same_origin(request):
-        raise Forbidden("sign in on the page itself")
+        raise Forbidden("this did not come from the page; open the page and sign in there")
     body = await parse(PageSignIn, await read_limited(request, _BODY_BYTES))
     opened = await in_thread(_open, gateway, body)
     answer = to_json(PageOpened(address=opened.address, expires_at=opened.expires_at))

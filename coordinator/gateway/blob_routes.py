@@ -112,7 +112,7 @@ def _readable_size(gateway: Gateway, caller: Caller, sha: str) -> int:
     with gateway.db.read() as session:
         size = session.scalar(select(Blob.size).where(Blob.sha256 == sha))
         if size is None or not blobs.may_read(session, caller.address, caller.trusted, sha):
-            raise NotFound(f"no blob {sha} that this account may read")
+            raise NotFound(f"no blob {sha} that this account may read; check the hash")
     return size
 
 
@@ -131,7 +131,8 @@ def _requested(header: str | None, size: int) -> Part | None:
             return None
     if part.start >= part.stop:
         raise _OutsideRange(
-            f"the blob has {size} bytes, the range begins at {part.start}", headers={"Content-Range": f"bytes */{size}"}
+            f"the blob has {size} bytes, the range begins at {part.start}; ask for less",
+            headers={"Content-Range": f"bytes */{size}"},
         )
     return part
 

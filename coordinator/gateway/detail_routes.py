@@ -112,7 +112,7 @@ def _answer(request: Request, made: Picture, kind: str) -> Response:
 
 def _contract(job: Job) -> RenderContract:
     if job.contract is None or job.kind != "render":
-        raise NotFound("this job has no frames yet")
+        raise NotFound("this job has no frames yet; wait until it is quoted")
     contract = _CONTRACT.validate_python(job.contract)
     assert isinstance(contract, RenderContract)
     return contract

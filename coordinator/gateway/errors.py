@@ -53,9 +53,9 @@ def as_api_error(error: Exception) -> ApiError | None:
         case RedisError():
             return TryLater("the broker cannot be reached; try again later")
         case OverflowError() | DataError():
-            return Unprocessable("a number is too large or a text holds a character that cannot be kept")
+            return Unprocessable("a number is too large or a text holds a character that cannot be kept; change it")
         case StatementError() if isinstance(error.orig, OverflowError):
-            return Unprocessable("a number is too large to be kept")
+            return Unprocessable("a number is too large to be kept; send a smaller one")
         case DBAPIError():
             return TryLater("the database cannot be reached or is busy; try again later")
     return None
@@ -97,7 +97,7 @@ def install(app: FastAPI) -> None:
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         if error.status_code == 400:
-            return answer(Unprocessable("the body cannot be read as JSON"))
+            return answer(Unprocessable("the body cannot be read as JSON; send one object"))
         code = _CODES.get(error.status_code, f"http_{error.status_code}")
         message = {
             404: f"there is no {request.url.path} here; docs/node-protocol.md lists all calls",

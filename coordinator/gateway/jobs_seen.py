@@ -20,5 +20,5 @@ def visible(session: Session, caller: Caller, job_id: str) -> Job:
     """The job, for its owner and for the coordinator's own workers. Raises NotFound for all others."""
     job = session.get(Job, job_id)
     if job is None or not (job.owner == caller.address or caller.trusted):
-        raise NotFound(f"no job {job_id} of this account")
+        raise NotFound(f"no job {job_id} of this account; check its id")
     return job

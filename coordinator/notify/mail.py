@@ -74,7 +74,11 @@ def send(smtp: SmtpSettings, mail: EmailMessage) -> None:
     except smtplib.SMTPRecipientsRefused as error:
         code, said = next(iter(error.recipients.values()))
         if code >= 500:
-            raise Refused(f"the mail server refuses the address ({code} {said!r})", code="bad_address") from error
-        raise Unavailable(f"the mail server will not take it now ({code})") from error
+            raise Refused(
+                f"the mail server refuses the address ({code} {said!r}); check it", code="bad_address"
+            ) from error
+        raise Unavailable(f"the mail server will not take it now ({code}); it is sent again") from error
     except (OSError, smtplib.SMTPException) as error:
-        raise Unavailable(f"the mail server does not take it ({type(error).__name__}: {str(error)[:200]})") from error
+        raise Unavailable(
+            f"the mail server does not take it ({type(error).__name__}: {str(error)[:200]}); it is sent again"
+        ) from error

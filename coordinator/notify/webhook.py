@@ -37,10 +37,12 @@ def post(url: str, secret: str, body: dict[str, Any], *, allow_private: bool) ->
     except Refused:
         raise
     except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-        raise Unavailable(f"no answer ({type(error).__name__}: {str(error)[:200]})") from error
+        raise Unavailable(f"no answer ({type(error).__name__}: {str(error)[:200]}); it is sent again") from error
     except Exception as error:  # a URL that no parser below foresaw must not stop the other notices
-        raise Refused(f"cannot be called ({type(error).__name__}: {str(error)[:200]})", code="bad_url") from error
+        raise Refused(
+            f"cannot be called ({type(error).__name__}: {str(error)[:200]}); check its URL", code="bad_url"
+        ) from error
     if status == 410:
-        raise Refused("answered 410: it wants no more notices", code="gone")
+        raise Refused("answered 410: it wants no more notices; add it again if it does", code="gone")
     if not 200 <= status < 300:
-        raise Unavailable(f"answered {status}")
+        raise Unavailable(f"answered {status}; it is sent again")

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from coordinator.store.models import Job, Work
 from jobs.states import WorkKind
 
-__all__ = ["advice", "frames_of_failure"]
+__all__ = ["ADVICE", "OTHERWISE", "advice", "frames_of_failure"]
 
-_ADVICE = {
+ADVICE = {
     "too_many_attempts": "the node's log on the job's page says what stopped the tile; mend that and submit again",
     "quote_lapsed": "nothing was charged; submit the job again for a new quote",
     "deadline": "what had passed is paid, the rest refunded; submit again with a later deadline or a higher price",
@@ -21,13 +21,13 @@ _ADVICE = {
     "unavailable": "no fault of yours; submit the job again",
     "internal": "no fault of yours; submit the job again, and tell the operator the job's id if it fails again",
 }
-_OTHERWISE = "what had passed is paid, the rest refunded; mend what the reason names and submit the job again"
+OTHERWISE = "what had passed is paid, the rest refunded; mend what the reason names and submit the job again"
 _TILE = re.compile(r"^tile (\d+)\b")
 
 
 def advice(code: str | None) -> str:
     """What a failed job's owner can do."""
-    return _ADVICE.get(code or "", _OTHERWISE)
+    return ADVICE.get(code or "", OTHERWISE)
 
 
 def frames_of_failure(session: Session, job: Job) -> tuple[int, ...]:

@@ -74,7 +74,9 @@ def kiln_per_usd(session: Session, settings: Settings, now: float) -> Decimal:
         return fixed
     row = session.get(Setting, _ROW)
     if row is None:
-        raise Unavailable("the price of KILN is not known yet: the chain did not answer so far", code="price_unknown")
+        raise Unavailable(
+            "the price of KILN is not known yet: the chain did not answer so far; try again later", code="price_unknown"
+        )
     reported, max_age = int(row.value["reported_at"]), int(row.value["max_age"])
     if max_age and now > reported + max_age:
         raise BadInput(

@@ -82,7 +82,7 @@ def _faucet(
     from jobs.pricing import display_kiln
 
     if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
-        raise BadInput(f"{address[:60]!r} is no address: 0x and 40 hex digits")
+        raise BadInput(f"{address[:60]!r} is no address; write 0x and 40 hexadecimal digits")
     layout = Layout.at(data)
     if not layout.addresses.exists():
         raise Unavailable(f"no local stack has run in {layout.data}: start one with `kilnet up`")

@@ -73,7 +73,7 @@ def find_running(data: Path | None = None) -> LocalStack | None:
             _used.append(users)
             return found
         if time.monotonic() > until:
-            raise Unavailable(f"the stack on {layout.data} does not get ready; its logs are in {layout.logs}")
+            raise Unavailable(f"the stack on {layout.data} does not get ready; see its logs in {layout.logs}")
         time.sleep(0.05)
     return None
 
@@ -119,11 +119,15 @@ def _wait_ready(layout: Layout, process: subprocess.Popen[bytes], errors: Path) 
             if process.returncode == Refused.exit_code and (other := find_running(layout.data)) is not None:
                 return other
             lines = errors.read_text(errors="replace").strip().splitlines()
-            raise Unavailable(lines[-1] if lines else f"the local stack ended with status {process.returncode}")
+            raise Unavailable(
+                lines[-1]
+                if lines
+                else f"the local stack ended with status {process.returncode}; `kilnet doctor` says what is missing"
+            )
         if _status(layout).get("pid") == process.pid and (found := _ready(layout)) is not None:
             return found
         time.sleep(0.03)
-    raise Unavailable(f"the local stack was not ready after {_READY_SECONDS:.0f} s; its logs are in {layout.logs}")
+    raise Unavailable(f"the local stack was not ready after {_READY_SECONDS:.0f} s; see its logs in {layout.logs}")
 
 
 def _wait_ended(layout: Layout, process: subprocess.Popen[bytes]) -> None:

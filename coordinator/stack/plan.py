@@ -167,7 +167,7 @@ def plan_stack(layout: Layout, options: StackOptions) -> Plan:
 
     Raises BadInput (folder, port, keys) and contracts.errors.ToolMissing where there is no anvil."""
     if options.nodes < 0:
-        raise BadInput(f"--nodes {options.nodes}: cannot be negative")
+        raise BadInput(f"--nodes {options.nodes}: cannot be negative; write 0 or more")
     layout.create()
     keys = LocalKeys.load(layout.chain_keys)
     ensure_key(layout.coordinator_key, bytes(keys.coordinator.key))

@@ -123,4 +123,4 @@ class Supervisor:
     def _failure(running: RunningPart, what: str) -> KilnetError:
         lines = [line.strip() for line in running.last_lines() if line.strip()]
         said = f": {lines[-1]}" if lines else ""
-        return Unavailable(f"{running.part.name} {what}{said} (all of it is in {running.log})", code="stack_failed")
+        return Unavailable(f"{running.part.name} {what}{said} ; see {running.log}", code="stack_failed")

@@ -92,15 +92,16 @@ def material(session: Session, lease_id: str, *, address: str, trusted: bool) ->
     lease = session.get(Lease, lease_id)
     job = None if lease is None else session.get_one(Job, lease.job_id)
     if lease is None or job is None or lease.kind != WorkKind.TILE:
-        raise NotFound(f"no lease {lease_id[:40]!r} of a tile of yours")
+        raise NotFound(f"no lease {lease_id[:40]!r} of a tile of yours; check its id")
     if not trusted and address not in (lease.node, job.owner):
-        raise NotFound(f"no lease {lease_id[:40]!r} of a tile of yours")
+        raise NotFound(f"no lease {lease_id[:40]!r} of a tile of yours; check its id")
     if lease.state not in _JUDGED:
         pending = "is still open" if lease.state in LEASE_LIVE else f"ended {lease.state}, without a verdict"
         raise Conflict(f"the lease {lease.id} {pending}: there is evidence of judged tiles only", code="no_verdict")
     if not lease.cells or lease.root is None or lease.blob is None or lease.node_signature is None:
         raise Conflict(
-            f"no cell of the lease {lease.id} was drawn: {lease.reason or 'it was not audited'}", code="no_cells"
+            f"no cell of the lease {lease.id} was drawn: {lease.reason or 'it was not audited'}; name another attempt",
+            code="no_cells",
         )
     named = (lease.evidence or {}).get("audit_lease")
     audit = session.get(Lease, named) if isinstance(named, str) else None
@@ -119,14 +120,20 @@ def evidence_of(store: BlobStore, found: Material, domain: Domain, cell: int | N
         cell = next((row["cell"] for row in differing if row.get("cell") in lease.cells), lease.cells[0])
     assert isinstance(cell, int)
     if not 0 <= cell < tile.cell_count():
-        raise Unprocessable(f"tile {work.index} has cells 0 to {tile.cell_count() - 1}, no cell {cell}", code="no_cell")
+        raise Unprocessable(
+            f"tile {work.index} has cells 0 to {tile.cell_count() - 1}, no cell {cell}; name one of those",
+            code="no_cell",
+        )
     try:
         data = tile_bytes(store, lease.blob, lease.id, lease.root, contract, tile)
         tree = commit(lease.id, contract, tile, data)
         worker = _side(lease, tree, cell, cell_bytes(contract, tile, data, cell))
         auditor = None if audit is None else _auditor(store, contract, tile, lease.cells, audit, cell)
     except (MalformedResult, NotFound, FileNotFoundError) as error:
-        raise NotFound(f"the uploads for the lease {lease.id} are no longer kept ({error})", code="gone") from error
+        raise NotFound(
+            f"the uploads for the lease {lease.id} are no longer kept ({error}); ask sooner after the verdict",
+            code="gone",
+        ) from error
     shown = lease.state == LeaseState.REJECTED or job.receipt_root is not None
     return Evidence.model_validate(
         {

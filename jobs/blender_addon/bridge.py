@@ -53,7 +53,10 @@ class Bridge:
                 errors="replace", env=environment, creationflags=_HIDDEN,
             )  # fmt: skip
         except OSError as error:
-            raise NotStarted(f"{command[0]} cannot be started: {error.strerror or error}") from error
+            raise NotStarted(
+                f"{command[0]} cannot be started: {error.strerror or error}; "
+                "name the kilnet command in the add-on's preferences"
+            ) from error
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._last_id = 0
         self._said: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)

@@ -96,12 +96,15 @@ class Account:
                 failure = JobFailed if (view.error_code or "") in _OUTSIDE else BadInput
                 raise failure(view.error or "the job was not admitted", code=view.error_code)
             if view.state is JobState.CANCELLED:
-                raise Refused(f"job {job} was cancelled before it had a quote", code="cancelled")
+                raise Refused(f"job {job} was cancelled before it had a quote; submit it again", code="cancelled")
             if view.quote is not None and view.state is not JobState.ADMITTING:
                 return view
             if give_up is not None and time.monotonic() + pause > give_up:
                 waiting = f"; it waits for {view.waiting_for}" if view.waiting_for else ""
-                raise Unavailable(f"job {job} has no quote after {timeout:.0f} s{waiting}", code="no_quote")
+                raise Unavailable(
+                    f"job {job} has no quote after {timeout:.0f} s{waiting}; wait longer, or ask its operator",
+                    code="no_quote",
+                )
             yield Sleep(pause)
             pause = min(pause * 1.5, _LONGEST_POLL)
 

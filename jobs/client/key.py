@@ -68,7 +68,7 @@ def read_key(text: str) -> bytes:
         except (OSError, ValueError):
             raise BadInput("the key is neither 64 hex digits nor a file that can be read; check KILNET_KEY") from None
         if match is None:
-            raise BadInput(f"{text}: holds no key; a key is 64 hex digits")
+            raise BadInput(f"{text}: holds no key; write 64 hex digits")
     key = bytes.fromhex(match[1])
     try:
         address_of(key)

@@ -79,7 +79,7 @@ def items(account: Account, job: str) -> Program[None]:
     """Tells the Items of each tile as soon as it has passed; they come in the order in which they pass."""
     view: JobView = yield from account.get(JobView, f"/v1/jobs/{job}")
     if view.kind is not JobKind.INFER:
-        raise BadInput(f"job {job} renders frames and has no items; iterate over its tiles or frames")
+        raise BadInput(f"job {job} renders frames and has no items; take its tiles or frames")
     contract: list[InferContract] = []
 
     def handle(tile: TileView) -> Program[None]:

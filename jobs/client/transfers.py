@@ -200,7 +200,9 @@ def _bring(calls: Calls, output: OutputView, folder: Path, counter: _Counter) ->
     try:
         target = folder / _SAFE_PATH.validate_python(output.path)
     except ValidationError:
-        raise Refused(f"the gateway names an output {output.path[:80]!r}, which is no plain path") from None
+        raise Refused(
+            f"the gateway names an output {output.path[:80]!r}, which is no plain path; ask its operator"
+        ) from None
     if (yield Work(lambda: _is_there(target, output))):
         counter.add(output.size)
     else:

@@ -100,7 +100,7 @@ def _named(
         raise BadInput(f"{where}: is one array, and the model has {len(wanted)} inputs ({_list(wanted)}); use .npz")
     missing = [name for name in wanted if name not in arrays]
     if missing:
-        raise BadInput(f"{where}: lacks the model's input {_list(missing)}; it holds {_list(list(arrays))}")
+        raise BadInput(f"{where}: lacks the model's input {_list(missing)}, and holds {_list(list(arrays))}; add it")
     unknown = [name for name in arrays if name not in wanted]
     if unknown:
         raise BadInput(f"{where}: {_list(unknown)} is no input of the model, which takes {_list(wanted)}; leave it out")

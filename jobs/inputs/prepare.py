@@ -88,7 +88,7 @@ def _check_outputs(files: ModelFiles, outputs: Sequence[str]) -> None:
     unknown = [name for name in outputs if files.outputs is not None and name not in files.outputs]
     if unknown:
         known = ", ".join(repr(name) for name in (files.outputs or ())[:20])
-        raise BadInput(f"{files.path}: has no output {unknown[0]!r}; it has {known}")
+        raise BadInput(f"{files.path}: has no output {unknown[0]!r}; choose of {known}")
 
 
 def _read_batch(inputs: Path, files: ModelFiles, *, resize: bool, size: tuple[int, int] | None) -> Batch:
@@ -96,7 +96,9 @@ def _read_batch(inputs: Path, files: ModelFiles, *, resize: bool, size: tuple[in
         return image_batch(inputs, files.inputs, resize=resize, size=size)
     arrays, names = read_table(inputs)
     if names is not None and NAME_COLUMN in {one.name for one in files.inputs or ()}:
-        raise BadInput(f"{inputs}: the model takes an input {NAME_COLUMN!r}, and the file holds text there")
+        raise BadInput(
+            f"{inputs}: the model takes an input {NAME_COLUMN!r}, and the file holds text there; rename that column"
+        )
     return fit_arrays(arrays, files.inputs, str(inputs), names)
 
 

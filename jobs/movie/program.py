@@ -43,10 +43,12 @@ def make_movie(frames: Sequence[Path], video: Path, *, fps: float) -> None:
                 stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONWARNINGS": "ignore"},
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise KilnetError(f"the video of {len(frames)} frames was not done within {limit:.0f} s") from None
+            raise KilnetError(
+                f"the video of {len(frames)} frames was not done within {limit:.0f} s; take fewer frames at a time"
+            ) from None
         if not made.is_file() or not made.stat().st_size:
             last = (done.stderr.strip().splitlines() or done.stdout.strip().splitlines() or ["no reason given"])[-1]
-            raise KilnetError(f"Blender could not write the video ({last[:200]}); the frames are all there")
+            raise KilnetError(f"Blender could not write the video ({last[:200]}); use the frames, which are all there")
         made.replace(video)
 
 

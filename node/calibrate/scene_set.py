@@ -57,6 +57,6 @@ def edited(scene: Scene, frame: int, *, denoised_samples: int = CHEAT_SAMPLES //
         command = [sys.executable, str(EDIT_SCRIPT), str(scene.folder / scene.blend), str(out), json.dumps(asked)]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=_EDIT_SECONDS, check=False)
         if ended.returncode or not (out / SAVED_WORK).is_file():
-            raise BadInput(f"{scene.name} cannot be edited: {ended.stderr.strip().splitlines()[-1:]}")
+            raise BadInput(f"{scene.name} cannot be edited: {ended.stderr.strip().splitlines()[-1:]}; leave it out")
         done.touch()
     return {path.stem: str(path.relative_to(scene.folder)) for path in sorted(out.glob("*.blend"))}

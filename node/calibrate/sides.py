@@ -43,10 +43,12 @@ class Side:
         if words:
             program = shutil.which(words[0])
             if program is None:
-                raise BadInput(f"{words[0]}: no such program; Debian has emulators in the package qemu-user")
+                raise BadInput(
+                    f"{words[0]}: no such program; install it (Debian has emulators in the package qemu-user)"
+                )
             words[0] = program
         if python is not None and not python.exists():
-            raise BadInput(f"{python}: no such interpreter")
+            raise BadInput(f"{python}: no such interpreter; check the path")
         return cls(name, tuple(words), python.absolute() if python else None, device.upper())
 
     @property

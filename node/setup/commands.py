@@ -107,7 +107,7 @@ def _setup(
 
     def url(text: str) -> None:
         if not text.startswith(("http://", "https://")):
-            raise ValueError("write https://HOST or http://127.0.0.1:PORT; --gateway names it")
+            raise ValueError("write https://HOST or http://127.0.0.1:PORT, or name it with --gateway")
 
     default = next((one for one in there if one != "CPU"), "CPU")
     where = answered(gateway, "Gateway", "", url)
@@ -132,7 +132,10 @@ def _setup(
         for choice in [one for one in config.devices if one.enabled]:
             options = config.registering(choice, folder)
             if subprocess.run([sys.executable, "-m", "node", "register", *options], check=False).returncode != 0:
-                raise BadInput(f"{choice.device}: not registered, for the reason above; node.json is written")
+                raise BadInput(
+                    f"{choice.device}: not registered, for the reason above; node.json is written, "
+                    "and `kilnet node start` tries again"
+                )
     typer.echo(f"{folder / _FILE} is written; `kilnet node start` works by it, `kilnet node unit` keeps it running")
 
 

@@ -34,7 +34,7 @@ def units_of(kiln: str | None, option: str = "--stake") -> int | None:
     except (ArithmeticError, ValueError):
         units = 0
     if not 0 < units < 2**96:
-        raise BadInput(f"{option} {kiln[:40]}: a number of KILN above 0")
+        raise BadInput(f"{option} {kiln[:40]}: write a number of KILN above 0")
     return units
 
 

@@ -166,7 +166,7 @@ def chain_of(info: Info, rpc: str | None) -> tuple[Chain, ChainInfo, str]:
     if url is None:
         raise BadInput("the gateway keeps its chain's address private: name an RPC of your own with --rpc")
     if where.registry is None:
-        raise BadInput("this gateway's deployment has no registry: nodes need no stake there")
+        raise BadInput("this gateway's deployment has no registry: nodes need no stake there, so leave it out")
     return Chain(url, where.chain_id), where, where.registry
 
 
@@ -189,4 +189,4 @@ def _refusal(error: Any) -> KilnetError:
         return ContractSaysNo("", f"the contract refused the call [0x{raw[:4].hex()}]")
     if "insufficient funds" in message.lower():
         return BadInput(f"the account cannot pay the gas ({message}): send it some of the chain's own coin")
-    return Refused(f"the chain refused the call: {message}")
+    return Refused(f"the chain refused the call: {message}; change what that names")

@@ -115,7 +115,7 @@ def test_a_spoiled_archive_is_named(tmp_path: Path) -> None:
 def test_an_output_that_the_model_does_not_have_is_named(tmp_path: Path) -> None:
     """With those that it has."""
     np.save(tmp_path / "x.npy", items(2))
-    with pytest.raises(BadInput, match=r"m\.onnx: has no output 'logits'; it has 'y'"):
+    with pytest.raises(BadInput, match=r"m\.onnx: has no output 'logits'; choose of 'y'"):
         prepare_batch(model(tmp_path / "m.onnx"), tmp_path / "x.npy", outputs=["logits"]).__enter__()
 
 
@@ -194,7 +194,7 @@ def bad(folder: Path, name: str) -> tuple[Path, Path]:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("wrong name", r"lacks the model's input 'x'; it holds 'z'"),
+        ("wrong name", r"lacks the model's input 'x', and holds 'z'; add it"),
         ("one too many", r"'extra' is no input"),
         ("wrong dtype", r"'x' is float64, the model takes float32"),
         ("wrong shape", r"'x' holds items of \[3, 7, 8\], the model takes float32 items of \[3, 8, 8\]"),

@@ -90,7 +90,7 @@ steps:
         ("frames: 1-3", "frames: 3-1", r"steps\.beauty: frames '3-1'"),
         ("frames: 1-3", "frame: 1-3", r"steps\.beauty\.frame: Extra inputs"),
         ("320x180", "320", "width x height"),
-        ("shot.blend", "none.blend", r"none\.blend: no such file; paths are relative to pipeline\.yaml"),
+        ("shot.blend", "none.blend", r"none\.blend: no such file; write it relative to pipeline\.yaml"),
         ("{infer: m.onnx, inputs: x.npy", "{infer: m.onnx", "infer needs inputs"),
         ("{render: shot.blend", "{render: shot.blend, infer: m.onnx", "either render"),
         ("after: [matte]", "items: 3", "items: follows from the inputs"),

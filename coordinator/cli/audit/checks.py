@@ -73,9 +73,13 @@ def read_bundle(data: dict[str, Any]) -> Bundle:
             receipts=tuple(ReceiptView.model_validate(one) for one in data["receipts"]),
         )
     except ValidationError as error:
-        raise Refused(f"the bundle of the job is malformed: {explain(error)}", code="bad_bundle") from error
+        raise Refused(
+            f"the bundle of the job is malformed: {explain(error)}; ask the gateway's operator", code="bad_bundle"
+        ) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused(f"the bundle of the job is malformed: {error!r}", code="bad_bundle") from error
+        raise Refused(
+            f"the bundle of the job is malformed: {error!r}; ask the gateway's operator", code="bad_bundle"
+        ) from error
 
 
 def _bytes(text: str) -> bytes:

@@ -112,7 +112,12 @@ def _raw_result(client: Client, bundle: Bundle, receipt: ReceiptView) -> bytes:
         with zstandard.ZstdDecompressor().stream_reader(packed) as stream:
             data = stream.read(length + 1)
     except zstandard.ZstdError as error:
-        raise Refused(f"the result of tile {receipt.tile} cannot be unpacked: {error}", code="bad_result") from error
+        raise Refused(
+            f"the result of tile {receipt.tile} cannot be unpacked: {error}; ask the gateway's operator",
+            code="bad_result",
+        ) from error
     if len(data) != length:
-        raise Refused(f"the result of tile {receipt.tile} has not {length} bytes", code="bad_result")
+        raise Refused(
+            f"the result of tile {receipt.tile} has not {length} bytes; ask the gateway's operator", code="bad_result"
+        )
     return data

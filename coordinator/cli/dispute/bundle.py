@@ -69,13 +69,18 @@ def read_bundle(path: Path) -> Evidence:
     except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
         raise BadInput(f"{path}: cannot be read as a bundle ({error})") from error
     if len(data) > _MOST_EVIDENCE:
-        raise BadInput(f"{path}: its {_EVIDENCE} is larger than {_MOST_EVIDENCE >> 20} MiB")
+        raise BadInput(
+            f"{path}: its {_EVIDENCE} is larger than {_MOST_EVIDENCE >> 20} MiB; "
+            "make it again with `kilnet dispute JOB TILE`"
+        )
     try:
         return Evidence.model_validate_json(data)
     except ValidationError as error:
         raise BadInput(f"{path}: {explain(error)}") from error
     except RecursionError as error:
-        raise BadInput(f"{path}: its {_EVIDENCE} is nested too deeply") from error
+        raise BadInput(
+            f"{path}: its {_EVIDENCE} is nested too deeply; make it again with `kilnet dispute JOB TILE`"
+        ) from error
 
 
 def unpack_files(path: Path, evidence: Evidence, folder: Path, given: Path | None) -> None:
@@ -112,4 +117,6 @@ def _copy(source: IO[bytes] | io.BufferedIOBase, target: Path, asset: Asset) -> 
             digest.update(piece)
             file.write(piece)
     if left != 0 or digest.hexdigest() != asset.sha256:
-        raise BadInput(f"{asset.path}: another file than the job's ({asset.size} bytes, SHA-256 {asset.sha256})")
+        raise BadInput(
+            f"{asset.path}: another file than the job's ({asset.size} bytes, SHA-256 {asset.sha256}); give that one"
+        )

@@ -124,9 +124,15 @@ def _verify(path: Path, files: Path | None, *, recompute: bool, unsandboxed: boo
             again = compute_again(evidence, folder, scratch, unsandboxed=unsandboxed)
     _tell(evidence, findings, again, as_json=as_json)
     if failed:
-        raise Refused(f"{path}: {failed[0].name} does not hold: {failed[0].detail}", code="evidence_failed")
+        raise Refused(
+            f"{path}: {failed[0].name} does not hold: {failed[0].detail}; do not trust this bundle",
+            code="evidence_failed",
+        )
     if again is not None and again.contradicts:
-        raise Refused(f"{path}: the verdict does not hold here: {again.says}", code="verdict_contradicted")
+        raise Refused(
+            f"{path}: the verdict does not hold here: {again.says}; ask for a recheck, and keep this bundle",
+            code="verdict_contradicted",
+        )
 
 
 def _tell(evidence: Evidence, findings: list[Finding], again: Again | None, *, as_json: bool) -> None:

@@ -94,5 +94,5 @@ def wait_for_nodes(
         address = ensure_key(layout.node(name) / "key")
         while not worker_seen(layout.database, address, since=since):
             if time.monotonic() > until or not alive():
-                raise JobFailed(f"{name} did not come online; what it said is in {layout.logs / name}.log")
+                raise JobFailed(f"{name} did not come online; see {layout.logs / name}.log")
             time.sleep(0.1)

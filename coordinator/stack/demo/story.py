@@ -55,7 +55,7 @@ def run_demo(out: Path) -> None:
     console.rule("What was claimed, and checked", align="left")
     show.claims(console, claims)
     if failed:
-        raise JobFailed(f"the demonstration did not hold: {failed[0].text}; its logs are in {out / 'logs'}")
+        raise JobFailed(f"the demonstration did not hold: {failed[0].text}; see its logs in {out / 'logs'}")
     console.print(f"\nAll of it held, in {time.monotonic() - started:.0f} s. Pictures and predictions are in {out}/")
 
 

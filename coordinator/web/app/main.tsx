@@ -44,7 +44,7 @@ function View() {
   const job = /^\/jobs\/([0-9A-Za-z_-]{1,24})$/.exec(at);
   if (job?.[1]) return <JobPage key={job[1]} id={job[1]} />;
   if (at === "/") return <Loading />;
-  return <Failure problem={new Problem("not_found", `There is no page ${at}.`, 404)} />;
+  return <Failure problem={new Problem("not_found", `There is no page ${at}; choose one above.`, 404)} />;
 }
 
 const root = document.getElementById("page");

@@ -37,7 +37,12 @@ def bake(session: Session, request: dict[str, Any]) -> dict[str, Any]:
         left = simulations.unbaked(scene)
         if left:
             names = ", ".join(f"{s['name']} of {s['object']}" for s in left)
-            raise RunnerError("bake_failed", f"Blender did not bake {names}.", scene_fault=True, simulations=left)
+            raise RunnerError(
+                "bake_failed",
+                f"Blender did not bake {names}: bake it in Blender and send the cache along.",
+                scene_fault=True,
+                simulations=left,
+            )
         protocol.current().progress(0.95, "Saving")
         bpy.ops.wm.save_as_mainfile(filepath=str(out), copy=True, relative_remap=False, compress=True)
     finally:
@@ -73,7 +78,10 @@ def _node_zones(scene: Scene, waiting: list[simulations.Simulation]) -> None:
                 entry.bake_target = "INHERIT"
             result = _bake_zone(item, modifier, entry)
             if result != {"FINISHED"}:
-                text = f"Blender did not bake {zone['name']} of {zone['object']}."
+                text = (
+                    f"Blender did not bake {zone['name']} of {zone['object']}: "
+                    "bake it in Blender and send the cache along."
+                )
                 raise RunnerError("bake_failed", text, scene_fault=True)
         marks.append(f"{item.name}/{modifier.name}")
     if zones:

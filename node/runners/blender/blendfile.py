@@ -40,10 +40,14 @@ def saved_with(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         raise RunnerError("missing_blend", f"There is no file {path.name}.") from None
     except (OSError, EOFError) as error:
-        raise RunnerError("not_a_blend", f"{path.name} cannot be read: {error}", scene_fault=True) from None
+        raise RunnerError(
+            "not_a_blend", f"{path.name} cannot be read: {error}; save it again", scene_fault=True
+        ) from None
     match = _NEW.match(head) or _OLD.match(head)
     if match is None:
-        raise RunnerError("not_a_blend", f"{path.name} is not a Blender file.", scene_fault=True)
+        raise RunnerError(
+            "not_a_blend", f"{path.name} is not a Blender file: save the scene with Blender.", scene_fault=True
+        )
     return int(match[1]), int(match[2])
 
 

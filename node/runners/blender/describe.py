@@ -56,8 +56,8 @@ def describe(session: Session, request: dict[str, Any]) -> dict[str, Any]:
 def _missing(missing: list[dict[str, str]]) -> RunnerError:
     first = "; ".join(f"{m['path']} ({m['kind']}, used by {m['used_by'] or 'the file'})" for m in missing[:3])
     more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-    text = f"The scene needs files that are not with it: {first}{more}. "
-    text += "Pack them (File > External Data) or send them along."
+    needs = f"The scene needs files that are not with it: {first}{more}."
+    text = f"{needs} Pack them (File > External Data) or send them along."
     return RunnerError("missing_file", text, scene_fault=True, missing_files=missing[:MOST_NAMED])
 
 

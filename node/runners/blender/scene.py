@@ -70,13 +70,17 @@ def _set_engine(scene: Scene, engine: str) -> None:
         if engine in EEVEE:
             scene.render.engine = next(e for e in EEVEE if e != engine)
         else:
-            raise RunnerError("unknown_engine", f"This Blender has no render engine {engine!r}.") from None
+            raise RunnerError(
+                "unknown_engine", f"This Blender has no render engine {engine!r}: choose Cycles or EEVEE."
+            ) from None
 
 
 def _set_camera(scene: Scene, name: str) -> None:
     camera = next((o for o in scene.objects if o.type == "CAMERA" and o.name == name), None)
     if camera is None:
-        raise RunnerError("no_camera", f"Scene {scene.name!r} has no camera {name!r}.", scene_fault=True)
+        raise RunnerError(
+            "no_camera", f"Scene {scene.name!r} has no camera {name!r}: choose one that it has.", scene_fault=True
+        )
     scene.camera = camera
     for marker in scene.timeline_markers:  # a marker would switch to its own camera on a frame change
         marker.camera = None

@@ -76,7 +76,9 @@ class Session:
             bpy.ops.wm.open_mainfile(filepath=str(path), use_scripts=False)
         except RuntimeError as error:
             text = str(error).strip().splitlines()[0].removeprefix("Error: ")
-            raise RunnerError("broken_blend", f"Blender cannot open {path.name}: {text}", scene_fault=True) from None
+            raise RunnerError(
+                "broken_blend", f"Blender cannot open {path.name}: {text}; save it again", scene_fault=True
+            ) from None
         major, minor = bpy.data.version[0], bpy.data.version[1]
         _refuse_newer(path, (major, minor))
         self.saved_version = saved or (major, minor)
@@ -224,7 +226,9 @@ def _obey(scene: Scene, contract: dict[str, Any]) -> None:
     if scene.render.engine != contract["engine"]:
         raise RunnerError("contract_mismatch", f"The file's engine is {scene.render.engine}, not {contract['engine']}.")
     if scene.camera is None:
-        raise RunnerError("no_camera", f"Scene {scene.name!r} has no active camera.", scene_fault=True)
+        raise RunnerError(
+            "no_camera", f"Scene {scene.name!r} has no active camera: choose one in its properties.", scene_fault=True
+        )
     set_resolution(scene, int(contract["width"]), int(contract["height"]))
     set_samples(scene, int(contract["samples"]))
     figures = {"width": size(scene)[0], "height": size(scene)[1], "samples": samples_of(scene)}
@@ -240,4 +244,8 @@ def _refuse_missing(contract: dict[str, Any]) -> None:
     missing = [m for m in dependencies.missing_files() if m["path"] not in accepted]
     if missing:
         names = ", ".join(m["path"] for m in missing[:5])
-        raise RunnerError("missing_file", f"Not with the scene: {names}.", missing_files=missing[:200])
+        raise RunnerError(
+            "missing_file",
+            f"Not with the scene: {names}. Send them with it, or pack them into the file.",
+            missing_files=missing[:200],
+        )

@@ -89,7 +89,7 @@ class Items:
             first, arrays = self._load(index)
             if item - first < len(next(iter(arrays.values()))):
                 return first, arrays
-        raise RequestError("item_missing", f"item {item} is in none of the input shards", scene_fault=True)
+        raise RequestError("item_missing", f"item {item} is in none of the input shards; send it", scene_fault=True)
 
     def _load(self, index: int) -> tuple[int, dict[str, np.ndarray]]:
         first, path = self._files[index]
@@ -103,7 +103,9 @@ class Items:
         until = time.monotonic() + _ARRIVAL_SECONDS
         while not path.exists():
             if time.monotonic() > until:
-                raise RequestError("inputs_late", f"{path.name} did not arrive within {_ARRIVAL_SECONDS:.0f} s")
+                raise RequestError(
+                    "inputs_late", f"{path.name} did not arrive within {_ARRIVAL_SECONDS:.0f} s; try again"
+                )
             self._waiting()
             time.sleep(_LOOK_SECONDS)
 
@@ -138,7 +140,11 @@ def _read_shard(path: Path, inputs: tuple[Tensor, ...]) -> dict[str, np.ndarray]
         raise RequestError("inputs_unreadable", f"{path.name}: {error}", scene_fault=True) from error
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) != 1:
-        raise RequestError("inputs_mismatch", f"{path.name}: first axes differ: {lengths}", scene_fault=True)
+        raise RequestError(
+            "inputs_mismatch",
+            f"{path.name}: first axes differ: {lengths}; give each input as many items",
+            scene_fault=True,
+        )
     return arrays
 
 
@@ -146,7 +152,7 @@ def _read_member(archive: zipfile.ZipFile, file: str, tensor: Tensor) -> np.ndar
     member = f"{tensor.name}.npy"
     if member not in archive.namelist():
         names = [name.removesuffix(".npy") for name in archive.namelist()][:10]
-        message = f"{file} has no array {tensor.name!r}; it has {names}"
+        message = f"{file} has no array {tensor.name!r}, only {names}; add it"
         raise RequestError("inputs_mismatch", message, scene_fault=True)
     with archive.open(member) as stream:
         _check_header(stream, f"{file}: {tensor.name}", tensor)

@@ -68,7 +68,9 @@ def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[st
         else:
             reason = "; ".join(tried) or "it has no float32 activation with the item as its first axis"
             raise RequestError(
-                "not_provable", f"no activation of this model can be fingerprinted: {reason}", scene_fault=True
+                "not_provable",
+                f"no activation of this model can be fingerprinted: {reason}; have it run on machines that you trust",
+                scene_fault=True,
             )
         work.progress(0.5, "tap found")
         half = any(tensor.data_type in _HALF for tensor in report.model.graph.initializer)

@@ -79,7 +79,8 @@ def pack_batch(profile: Profile, results: list[np.ndarray], count: int) -> bytes
             raise RequestError(
                 "output_changed",
                 f"output {tensor.name!r} came with shape {list(value.shape)}, the contract has "
-                f"{[profile.micro_batch, *tensor.shape]}: outputs whose shape depends on the data cannot be proven",
+                f"{[profile.micro_batch, *tensor.shape]}: outputs whose shape depends "
+                "on the data cannot be proven; leave it out or pad it",
                 scene_fault=True,
             )
         rows = np.ascontiguousarray(value[:count], tensor.dtype)

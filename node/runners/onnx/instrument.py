@@ -67,7 +67,9 @@ def instrumented(report: ModelReport, tap: str) -> bytes:
     copy.CopyFrom(report.model)
     graph = copy.graph
     if tap not in producers(graph):
-        raise RequestError("tap_unknown", f"no node of the main graph makes {tap[:100]!r}", scene_fault=True)
+        raise RequestError(
+            "tap_unknown", f"no node of the main graph makes {tap[:100]!r}: name another tap", scene_fault=True
+        )
     _name_unknown_dimensions(graph)
     if tap not in {output.name for output in graph.output}:
         graph.output.append(_value_of(report, tap))

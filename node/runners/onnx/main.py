@@ -62,7 +62,9 @@ def _serve(line: bytes, sessions: Sessions) -> None:
     except ModelRefused as error:
         body = RequestError(error.code, str(error), scene_fault=True).as_json()
     except MemoryError:
-        body = RequestError("out_of_memory", "not enough memory for this model or batch", scene_fault=True).as_json()
+        body = RequestError(
+            "out_of_memory", "not enough memory for this model or batch; take a smaller micro-batch", scene_fault=True
+        ).as_json()
     except (OSError, ValueError) as error:
         traceback.print_exc()
         body = RequestError("failed", f"{type(error).__name__}: {error}").as_json()
@@ -96,7 +98,9 @@ def _instrument(request: dict[str, Any]) -> dict[str, Any]:
     asked = request.get("tap")
     candidates = [str(asked)] if asked else tap_candidates(report)
     if not candidates:
-        raise RequestError("not_provable", "the model has no float32 activation to tap", scene_fault=True)
+        raise RequestError(
+            "not_provable", "the model has no float32 activation to tap; export it in float32", scene_fault=True
+        )
     data = instrumented(report, candidates[0])
     out = Path(str(request.get("out")))
     out.write_bytes(data)

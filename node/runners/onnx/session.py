@@ -118,7 +118,7 @@ def bounded(seconds: float | None) -> Iterator[Any]:
         yield options
     except RequestError as error:
         if options.terminate:
-            message = f"the model did not finish within {seconds:.0f} s"
+            message = f"the model did not finish within {seconds:.0f} s; take a smaller micro-batch"
             raise RequestError("model_timeout", message, scene_fault=True) from error
         raise
     finally:
@@ -140,7 +140,9 @@ def translate(error: Exception) -> RequestError:
     text = " ".join(str(error).split())[:400]
     if any(sign in text for sign in ("bad_alloc", "Failed to allocate", "out of memory", "bad allocation")):
         return RequestError("out_of_memory", text, scene_fault=True)
-    return RequestError("model_failed", f"ONNX Runtime: {text}", scene_fault=True)
+    return RequestError(
+        "model_failed", f"ONNX Runtime: {text}; try the model with onnxruntime on your own machine", scene_fault=True
+    )
 
 
 def instruction_set() -> str:

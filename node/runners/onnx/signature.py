@@ -61,10 +61,14 @@ def declared_inputs(session: Any, report: ModelReport) -> list[Axis]:
         dims = [dim if isinstance(dim, int) and dim > 0 else None for dim in value.shape]
         axes.append(Axis(value.name, np.dtype(dtype), dims[0], tuple(dims[1:])))
     if not axes:
-        raise RequestError("model_inputs", "the model has no inputs", scene_fault=True)
+        raise RequestError("model_inputs", "the model has no inputs: export it with some", scene_fault=True)
     if len({axis.batch for axis in axes if axis.batch is not None}) > 1:
         sizes = {axis.name: axis.batch for axis in axes}
-        raise RequestError("model_inputs", f"the first axes of the inputs differ: {sizes}", scene_fault=True)
+        raise RequestError(
+            "model_inputs",
+            f"the first axes of the inputs differ: {sizes}; make the items the first axis of each",
+            scene_fault=True,
+        )
     return axes
 
 
@@ -86,7 +90,8 @@ def concrete_inputs(axes: list[Axis], files: object) -> tuple[Tensor, ...]:
                 a in (None, b) for a, b in zip(shape, stated_shape, strict=True)
             )
             if not fits:
-                message = f"{axis.name!r} takes items of {_free(shape)}, the inputs hold {list(stated_shape)}"
+                told = f"{axis.name!r} takes items of {_free(shape)}, the inputs hold {list(stated_shape)}"
+                message = f"{told}; change the inputs"
                 raise RequestError("inputs_mismatch", message, scene_fault=True)
             shape = stated_shape
         found.append(Tensor(axis.name, axis.dtype.newbyteorder("<"), tuple(int(dim or 0) for dim in shape)))
@@ -104,7 +109,7 @@ def chosen_outputs(session: Any, names: object) -> list[Any]:
         if name not in values:
             raise RequestError(
                 "output_unknown",
-                f"the model has no output {name[:100]!r}; it has {list(values)[:20]}",
+                f"the model has no output {name[:100]!r}; choose of {list(values)[:20]}",
                 scene_fault=True,
             )
     return [values[name] for name in names] or list(values.values())

@@ -27,54 +27,61 @@ export interface Receipt {
 
 export class NoReceipt extends Error {}
 
+/** A field that is not as the gateway writes it. */
+class Malformed extends NoReceipt {
+  constructor(what: string) {
+    super(`${what}; take the receipt again from the job's page`);
+  }
+}
+
 type Fields = Record<string, unknown>;
 
 function hex(fields: Fields, name: string, bytes: number): `0x${string}` {
   const value = fields[name];
   if (typeof value !== "string" || !new RegExp(`^0x[0-9a-fA-F]{${bytes * 2}}$`).test(value))
-    throw new NoReceipt(`${name} is not ${bytes} bytes of hex`);
+    throw new Malformed(`${name} is not ${bytes} bytes of hex`);
   return value as `0x${string}`;
 }
 
 function whole(fields: Fields, name: string): number {
   const value = fields[name];
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw new NoReceipt(`${name} is no whole number`);
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw new Malformed(`${name} is no whole number`);
   return value;
 }
 
 function text(fields: Fields, name: string): string {
   const value = fields[name];
-  if (typeof value !== "string" || value.length > 300) throw new NoReceipt(`${name} is no short text`);
+  if (typeof value !== "string" || value.length > 300) throw new Malformed(`${name} is no short text`);
   return value;
 }
 
 function numbers(value: unknown, name: string, most: number): number[] {
   if (!Array.isArray(value) || value.length > most || !value.every((one) => Number.isSafeInteger(one)))
-    throw new NoReceipt(`${name} is no list of whole numbers`);
+    throw new Malformed(`${name} is no list of whole numbers`);
   return value as number[];
 }
 
 function spec(value: unknown): TileSpec {
   const fields = (typeof value === "object" && value !== null ? value : {}) as Fields;
   if (fields.kind === "infer") return { kind: "infer", first: whole(fields, "first"), count: whole(fields, "count") };
-  if (fields.kind !== "render") throw new NoReceipt("spec is no tile");
+  if (fields.kind !== "render") throw new Malformed("spec is no tile");
   const rect = numbers(fields.rect, "spec.rect", 4);
   const samples = numbers(fields.samples, "spec.samples", 2);
   const frames = numbers(fields.frames, "spec.frames", 100_000);
   const [x0, y0, x1, y1] = rect;
-  if (rect.length !== 4 || samples.length !== 2 || frames.length === 0) throw new NoReceipt("spec is no tile");
+  if (rect.length !== 4 || samples.length !== 2 || frames.length === 0) throw new Malformed("spec is no tile");
   if (x0 === undefined || y0 === undefined || x1 === undefined || y1 === undefined || x1 <= x0 || y1 <= y0)
-    throw new NoReceipt("spec.rect is empty");
+    throw new Malformed("spec.rect is empty");
   return { kind: "render", frames, rect: [x0, y0, x1, y1], samples: [samples[0] ?? 0, samples[1] ?? 0] };
 }
 
 function receipt(value: unknown): Receipt {
-  if (typeof value !== "object" || value === null) throw new NoReceipt("this is no receipt");
+  if (typeof value !== "object" || value === null) throw new Malformed("this is no receipt");
   const fields = value as Fields;
   const proof = fields.proof;
   const price = fields.price;
-  if (typeof price !== "string" || !/^[0-9]{1,78}$/.test(price)) throw new NoReceipt("price is no amount");
-  if (proof !== null && (!Array.isArray(proof) || proof.length > 128 || proof.length % 2 !== 0)) throw new NoReceipt("proof is no path");
+  if (typeof price !== "string" || !/^[0-9]{1,78}$/.test(price)) throw new Malformed("price is no amount");
+  if (proof !== null && (!Array.isArray(proof) || proof.length > 128 || proof.length % 2 !== 0)) throw new Malformed("proof is no path");
   return {
     job: text(fields, "job"),
     tile: whole(fields, "tile"),
@@ -108,7 +115,7 @@ export function readReceipts(file: string): Receipt[] {
   }
   const inner = typeof value === "object" && value !== null && "receipts" in value ? value.receipts : value;
   const list = Array.isArray(inner) ? inner : [inner];
-  if (list.length === 0) throw new NoReceipt("there is no receipt in this file: none of the job's tiles has passed yet");
+  if (list.length === 0) throw new NoReceipt("there is no receipt in this file: none of the job's tiles has passed yet; try later");
   return list.map((one, i) => {
     try {
       return receipt(one);

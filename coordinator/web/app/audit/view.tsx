@@ -56,7 +56,7 @@ export function Audit() {
       const found = readReceipts(text);
       receipts.value = found;
       const wanted = tile === null ? found[0] : found.find((one) => one.tile === tile);
-      if (wanted === undefined) throw new NoReceipt(`tile ${tile} has no receipt: it has not passed`);
+      if (wanted === undefined) throw new NoReceipt(`tile ${tile} has no receipt: it has not passed; wait for it`);
       await run(wanted);
     } catch (error) {
       show(error);
