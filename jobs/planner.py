@@ -26,6 +26,10 @@ WHOLE_RUN = 10
 """Frames in a tile, at most, where only whole frames replay: one of them is redone, a tenth of the work."""
 
 
+_MOST_PARTS = 1 << 20
+"""Of a frame: more than anybody asks for."""
+
+
 class _Cost(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -66,8 +70,9 @@ class PlanPolicy(BaseModel):
     min_tile_seconds: float = 2
     probes: int = 8
     """Cells that will be redone in each tile of a node in good standing; three times as many of a new one."""
-    audit_share: float = 0.02
-    """What the probes may cost, as a share of the tile's own time."""
+    audit_share: float = 0.0175
+    """What the probes may cost, as a share of the tile's own time. What is wanted is 2%; both sides of the ratio are
+    measured once, at admission, within a second or two, and err by some hundredths of themselves."""
     infer_audit_share: float = 0.01
     """The same for inference, where tiles may well be longer: then a new node's audits cost 3% there."""
     min_side: int = 64
@@ -77,21 +82,26 @@ class PlanPolicy(BaseModel):
     def seconds(self, total: float, cell_seconds: float, share: float, audit_fixed: float = 0) -> float:
         """How long a tile should take so that all goals are met, the audit's first.
 
-        `share` is what the audit may cost of the work. `audit_fixed` is what the auditor spends however many tiles
-        there are (preparing each frame once); it may take up to half of that."""
+        `share` and `audit_fixed` as for audited_seconds."""
         wanted = total / (self.nodes * self.tiles_per_node)
-        budget = share * total
-        audited = self.probes * cell_seconds * total / max(budget - audit_fixed, budget / 2)
+        audited = self.audited_seconds(total, cell_seconds, share, audit_fixed)
         return min(self.max_tile_seconds, max(wanted, audited, self.min_tile_seconds))
 
+    def audited_seconds(self, total: float, cell_seconds: float, share: float, audit_fixed: float = 0) -> float:
+        """The shortest tile whose audit costs no more than `share` of the work. `audit_fixed` is what the auditor
+        spends however many tiles there are (preparing each frame once); it may take up to half of that."""
+        budget = share * total
+        return self.probes * cell_seconds * total / max(budget - audit_fixed, budget / 2)
 
-def _grid(width: int, height: int, parts: int, min_side: int) -> tuple[int, int]:
-    """Columns and rows for about `parts` nearly square tiles, none under min_side (where the frame itself is not)."""
+
+def _grid(width: int, height: int, parts: int, most: int, min_side: int) -> tuple[int, int]:
+    """Columns and rows for about `parts` nearly square tiles, no more than `most` (>= 1), none under min_side (where the
+    frame itself is not)."""
     most_columns, most_rows = max(1, width // min_side), max(1, height // min_side)
     best = (1, 1)
     best_score = math.inf
-    for columns in range(1, min(most_columns, parts) + 1):
-        rows = min(most_rows, max(1, round(parts / columns)))
+    for columns in range(1, min(most_columns, parts, most) + 1):
+        rows = min(most_rows, max(1, round(parts / columns)), most // columns)
         w, h = width / columns, height / rows
         score = abs(math.log(columns * rows / parts)) * 4 + abs(math.log(w / h))
         if score < best_score:
@@ -154,6 +164,7 @@ def plan_render(
     frame_seconds = cost.frame_seconds(window.area, contract.samples)
     total, preparing = frame_seconds * len(frames), cost.sync_seconds * len(frames)
     target = policy.seconds(total, cost.cell_seconds, policy.audit_share, preparing)
+    audited = policy.audited_seconds(total, cost.cell_seconds, policy.audit_share, preparing)
     frame_bytes = contract.result_bytes(window)
     full = (0, contract.samples)
     if not contract.in_cells:
@@ -163,18 +174,24 @@ def plan_render(
     by_bytes = math.ceil(frame_bytes / policy.max_tile_bytes)
     # A cut frame is prepared by every node that gets a piece: cut only what is long beside its preparation.
     by_time = 1 if frame_seconds <= 1.5 * target else round((frame_seconds - cost.sync_seconds) / target)
-    parts = max(1, by_bytes, by_time if tiles is None else tiles)
-    columns, rows = _grid(window.width, window.height, parts, policy.min_side if tiles is None else CELL_SIDE)
+    # Not rounded up where that would make the audits dearer than they may be.
+    audited = min(audited, policy.max_tile_seconds)
+    bearable = frame_seconds / audited if audited and tiles is None else math.inf
+    most = max(1, by_bytes, int(min(bearable, _MOST_PARTS)))
+    parts = max(1, by_bytes, min(by_time, most) if tiles is None else tiles)
+    side = policy.min_side if tiles is None else CELL_SIDE
+    columns, rows = _grid(window.width, window.height, parts, max(most, parts), side)
     while columns * rows < by_bytes:  # the size of an upload is a limit, the side of a tile only a wish
         columns, rows = (columns * 2, rows) if window.width / columns > window.height / rows else (columns, rows * 2)
     ranges = [full]
     if contract.sample_split and not contract.adaptive:
-        wanted = sample_ranges if sample_ranges is not None else min(8, round(parts / (columns * rows)))
+        shared = min(round(parts / (columns * rows)), max(1, most // (columns * rows)))
+        wanted = sample_ranges if sample_ranges is not None else min(8, shared)
         ranges = _ranges(contract.samples, wanted)
         if progressive and len(frames) == 1:
             # As many tiles as before, of which the first ones are short.
             rectangles = max(by_bytes, math.ceil(columns * rows / 2)) if tiles is None else columns * rows
-            columns, rows = _grid(window.width, window.height, rectangles, policy.min_side)
+            columns, rows = _grid(window.width, window.height, rectangles, rectangles, policy.min_side)
             ranges = _growing(contract.samples)
     if preview_every is not None:
         ranges = _preview_range(contract, preview_every, ranges)

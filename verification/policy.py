@@ -32,8 +32,8 @@ from jobs.planner import WHOLE_RUN
 
 __all__ = [
     "CHEAT_SHARE", "ERROR_RATE", "FAULT_RATE", "FLOOR", "GOOD", "LAPSES_FORGIVEN", "MISSED", "MOST_CREDIT", "PATTERN",
-    "RECHECK_SHARE", "REFUSAL", "Standing", "after_accept", "after_refusal", "floor_for", "frames_again",
-    "keeps_its_word", "probes", "standing", "survival",
+    "RECHECK_SHARE", "REFUSAL", "TOLERANT_FLOOR", "Standing", "after_accept", "after_refusal", "floor_for",
+    "frames_again", "keeps_its_word", "probes", "standing", "survival",
 ]  # fmt: skip
 
 CHEAT_SHARE = 0.05
@@ -56,6 +56,10 @@ REFUSAL = round(math.log(CHEAT_SHARE / FAULT_RATE) / _PASS)
 FLOOR = 8
 """Cells of each tile of a node in good standing. 7 refuse a cheat of CHEAT_SHARE within 20 tiles in 999 of 1,000 cases
 ((1 - 0.05)^(7 x 20) = 0.0008); with 8 half of the cells faked survive one tile in 256."""
+TOLERANT_FLOOR = 24
+"""The same of a render that is compared across numerics classes. There one cell does not decide, but the share of pixels
+that are off in all of them; of eight cells it scatters so widely that a cheat which leaves half of the picture alone
+(the next frame of a scene in which little moves) was taken for another class in 8 of 1,000 draws (decision 23)."""
 MISSED = 0.005
 """Chance, at most, that who leaves out all of a picture but its empty background is not refused: below what handling a
 tile costs anyway (verification.economics.HANDLING), so it cannot pay."""
@@ -103,11 +107,12 @@ def after_refusal(suspicion: int) -> int:
     return max(GOOD, suspicion) + REFUSAL
 
 
-def probes(suspicion: int, *, cells: int, floor: int = FLOOR, grounds: int = 0) -> int:
+def probes(suspicion: int, *, cells: int, floor: int = FLOOR, grounds: int = 0, least: int = 1) -> int:
     """Cells to redo in a tile of `cells` cells: `floor` in good standing, three times as many for a new node, six times
-    for a suspect one, doubled for each of the gate's `grounds`; all of them where there are no more, never none."""
+    for a suspect one, `least` whoever it is, doubled for each of the gate's `grounds`; all of them where there are no
+    more, never none."""
     times = {Standing.GOOD: 1, Standing.NEW: _NEW}.get(standing(suspicion), _SUSPECT)
-    return max(1, min(cells, (times * max(1, floor)) << min(max(0, grounds), _MOST_DOUBLINGS)))
+    return max(1, min(cells, max(times * max(1, floor), least) << min(max(0, grounds), _MOST_DOUBLINGS)))
 
 
 def floor_for(content: float, floor: int = FLOOR) -> int:

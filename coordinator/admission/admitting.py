@@ -123,7 +123,7 @@ def _quote(session: Session, settings: Settings, job: Job, now: float) -> None:
     workers = fit.fitting
     lanes = lanes_of(panel, job, contract, workers)
     lane = main_lane(contract, lanes)
-    wish = wish_for_plan(settings, [worker.score for worker in workers], cost)
+    wish = wish_for_plan(settings, [worker.score for worker in workers], cost, lane)
     warnings = [str(line) for line in (job.description or {}).get("warnings", ())]
     warnings += lane_words(contract, lane, lanes, len(workers) + fit.excluded[Constraint.AUDIT])
     if not workers:

@@ -16,7 +16,7 @@ from jobs.pricing import clearing_price, kiln_hours, price_usd, to_units
 from jobs.spec import InferSpec, RenderSpec
 from jobs.tiles import InferTile, RenderTile
 from jobs.wire import Quote
-from verification.policy import GOOD, floor_for, frames_again, probes
+from verification.policy import GOOD, TOLERANT_FLOOR, floor_for, frames_again, probes
 
 __all__ = ["WAIT_SHARE", "hourly_price", "make_quote", "wish_for_plan"]
 
@@ -25,11 +25,16 @@ WAIT_SHARE = 0.5
 _MOST_NODES = 256
 
 
-def wish_for_plan(settings: Settings, scores: Sequence[float], cost: RenderCost | InferCost) -> dict[str, int]:
-    """What the plan counts on: it is kept with the job, so that the plan made later is the one that was quoted."""
+def wish_for_plan(
+    settings: Settings, scores: Sequence[float], cost: RenderCost | InferCost, lane: Lane
+) -> dict[str, int]:
+    """What the plan counts on: it is kept with the job, so that the plan made later is the one that was quoted. `lane`
+    is that of most machines."""
     nodes = max(1, min(len(scores) or settings.expected_nodes, _MOST_NODES))
-    content = cost.content if isinstance(cost, RenderCost) else 1.0
-    return {"nodes": nodes, "probes": floor_for(content, settings.probes)}
+    if not isinstance(cost, RenderCost):
+        return {"nodes": nodes, "probes": settings.probes}
+    floor = floor_for(cost.content, settings.probes)
+    return {"nodes": nodes, "probes": max(floor, TOLERANT_FLOOR) if lane is Lane.TOLERANT else floor}
 
 
 def hourly_price(asks: Sequence[tuple[float, float]], hours: float, deadline_s: float, machines: int) -> float | None:

@@ -9,11 +9,13 @@ import pytest
 import zstandard
 
 from coordinator.admission.proving import lane_words, lanes_of, main_lane, proven
+from coordinator.admission.quoting import wish_for_plan
 from coordinator.judging import draw, judge
 from coordinator.leasing.auditors import Panel
 from coordinator.leasing.workers import online_workers
-from coordinator.store.models import Job, Lease, Receipt, Strike, Work
+from coordinator.store.models import Job, Lease, Node, Receipt, Strike, Work
 from jobs.contract import Lane, RenderContract
+from jobs.planner import InferCost, RenderCost
 from jobs.states import WorkKind
 from jobs.tiles import RenderTile
 from jobs.wire import LeaseOffer
@@ -22,6 +24,7 @@ from tests.coordinator.world import Person, World
 from tests.unit.strategies import render_contract
 from verification.commitment import cell_bytes, commit_cells
 from verification.commitment import commit as commit_tile
+from verification.policy import FLOOR, GOOD, TOLERANT_FLOOR, floor_for
 
 AUDIT = WorkKind.AUDIT
 A, B = "blender-5.2.3/CPU/aaaa", "blender-5.2.3/CPU/bbbb"
@@ -216,6 +219,32 @@ def test_two_unrelated_nodes_and_a_trusted_one_where_the_gate_is_suspicious(worl
     [receipt] = rows(world, Receipt)
     assert (receipt.lane, receipt.auditor) == ("perceptual", trusted.address)
     assert len(rows(world, Work, purpose="recheck")) == 1
+
+
+@pytest.mark.parametrize(("auditing", "cells"), [(A, FLOOR), (B, TOLERANT_FLOOR)])
+def test_more_cells_are_drawn_where_another_class_redoes_them(world: World, auditing: str, cells: int) -> None:
+    """A node in good standing: the floor where bits decide, three times that where a share of pixels does."""
+    world.calibrate(A, B, "render", accept=0.02, reject=0.03)
+    frames_job(world, contract())
+    node, auditor = worker(world, A), worker(world, auditing, world.trusted)
+    with world.db.begin() as session:
+        session.get_one(Node, node.address).suspicion = GOOD
+    offer = hand_in(world, node, picture(), A)
+    [audit] = rows(world, Work, kind="audit")
+    assert len(audit.payload["cells"]) == cells < offer.tile.cell_count()
+    redo(world, auditor, picture(), auditing, offer)
+    [receipt] = rows(world, Receipt)
+    assert receipt.lane == ("exact" if auditing == A else "tolerant")
+
+
+def test_a_job_that_most_machines_do_in_another_class_is_planned_for_more_cells(world: World) -> None:
+    """So that its audits cost no larger share: tiles are longer by as much."""
+    cost = RenderCost(per_pixel_sample_seconds=1e-5, cell_seconds=0.02)
+    plans = {lane: wish_for_plan(world.settings, [1.0], cost, lane) for lane in (Lane.EXACT, Lane.TOLERANT)}
+    assert (plans[Lane.EXACT]["probes"], plans[Lane.TOLERANT]["probes"]) == (FLOOR, TOLERANT_FLOOR)
+    empty = cost.model_copy(update={"content": 0.1})
+    assert wish_for_plan(world.settings, [1.0], empty, Lane.TOLERANT)["probes"] == floor_for(0.1) > TOLERANT_FLOOR
+    assert wish_for_plan(world.settings, [1.0], InferCost(item_seconds=0.1), Lane.TOLERANT)["probes"] == FLOOR
 
 
 def test_the_quote_says_what_each_machine_is_held_to(world: World) -> None:

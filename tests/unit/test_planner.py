@@ -181,6 +181,22 @@ def test_dear_probes_make_larger_tiles() -> None:
 
 
 @settings(deadline=None)
+@given(
+    st.integers(64, 2000), st.integers(64, 1200), st.sampled_from([16, 64, 256, 1024]), st.floats(1e-7, 3e-5),
+    st.floats(0.003, 1), st.floats(0, 1), st.integers(1, 32),
+)  # fmt: skip
+def test_a_frame_is_never_cut_so_small_that_its_audits_cost_more_than_they_may(  # type: ignore[no-untyped-def]
+    width, height, samples, each, cell, sync, nodes
+) -> None:
+    """Neither rounding to whole rows and columns nor to sample ranges makes the probes dearer than the policy's share."""
+    contract, policy = render_contract(width, height, samples=samples), PlanPolicy(nodes=nodes, max_tile_seconds=1e6)
+    cost = RenderCost(per_pixel_sample_seconds=each, cell_seconds=cell, sync_seconds=sync)
+    plan = plan_render(contract, [1], cost, policy)
+    share = len(plan) * policy.probes * cell / cost.frame_seconds(width * height, samples)
+    assert len(plan) == 1 or share <= policy.audit_share <= 0.02
+
+
+@settings(deadline=None)
 @given(st.integers(1, 10_000), st.integers(1, 16), st.floats(1e-6, 100), policies)
 def test_an_inference_plan_covers_every_item_once(items, batch, seconds, policy) -> None:  # type: ignore[no-untyped-def]
     """Runs follow each other without gap, in multiples of the micro-batch but for the last."""

@@ -40,6 +40,7 @@ def test_cells_are_never_none_and_never_more_than_there_are(s: int, cells: int, 
     assert wanted >= policy.probes(GOOD, cells=cells, floor=floor)
     assert policy.probes(s, cells=cells, floor=floor, grounds=grounds + 1) >= wanted
     assert policy.probes(s + REFUSAL, cells=cells, floor=floor, grounds=grounds) >= wanted
+    assert policy.probes(s, cells=cells, floor=floor, grounds=grounds, least=24) >= min(cells, max(24, wanted))
 
 
 @given(SUSPICIONS, st.integers(1, 10_000))
