@@ -95,7 +95,7 @@ class PlanPolicy(BaseModel):
 
 
 def _grid(width: int, height: int, parts: int, most: int, min_side: int) -> tuple[int, int]:
-    """Columns and rows for about `parts` nearly square tiles, no more than `most` (>= 1), none under min_side (where the
+    """Columns and rows for about `parts` nearly square tiles, no more than `most`, none under min_side (where the
     frame itself is not)."""
     most_columns, most_rows = max(1, width // min_side), max(1, height // min_side)
     best = (1, 1)

@@ -57,7 +57,7 @@ FLOOR = 8
 """Cells of each tile of a node in good standing. 7 refuse a cheat of CHEAT_SHARE within 20 tiles in 999 of 1,000 cases
 ((1 - 0.05)^(7 x 20) = 0.0008); with 8 half of the cells faked survive one tile in 256."""
 TOLERANT_FLOOR = 24
-"""The same of a render that is compared across numerics classes. There one cell does not decide, but the share of pixels
+"""The same of a render that is compared across numerics classes. There no one cell decides, but the share of pixels
 that are off in all of them; of eight cells it scatters so widely that a cheat which leaves half of the picture alone
 (the next frame of a scene in which little moves) was taken for another class in 8 of 1,000 draws (decision 23)."""
 MISSED = 0.005
