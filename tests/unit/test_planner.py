@@ -188,7 +188,7 @@ def test_dear_probes_make_larger_tiles() -> None:
 def test_a_frame_is_never_cut_so_small_that_its_audits_cost_more_than_they_may(  # type: ignore[no-untyped-def]
     width, height, samples, each, cell, sync, nodes
 ) -> None:
-    """Neither rounding to whole rows and columns nor to sample ranges makes the probes dearer than the policy allows."""
+    """Neither rounding to whole rows and columns nor to sample ranges makes the probes dearer than is allowed."""
     contract, policy = render_contract(width, height, samples=samples), PlanPolicy(nodes=nodes, max_tile_seconds=1e6)
     cost = RenderCost(per_pixel_sample_seconds=each, cell_seconds=cell, sync_seconds=sync)
     plan = plan_render(contract, [1], cost, policy)
