@@ -85,12 +85,21 @@ def runner_spec(settings: RunnerSettings, runtime: str, *, scratch: Path, folder
         scratch=scratch,
         assets=folder,
         devices=_device_files(settings.device),
-        # A sum must not depend on how many cores a machine has.
-        environment={"OPENBLAS_NUM_THREADS": "1"} if runtime == ONNX else {},
+        environment=_ONNX_ENVIRONMENT if runtime == ONNX else {},
         limits=Limits(memory_bytes=settings.memory_bytes, scratch_bytes=settings.scratch_bytes),
     )
 
 
+_ONNX_ENVIRONMENT = {
+    # A sum must not depend on how many cores a machine has.
+    "OPENBLAS_NUM_THREADS": "1",
+    # Weights are copied once for each cheat that is tried: memory that is asked for again at once is kept, in large
+    # pages. Measured on a model of 69 MB: describe in 4.0 s instead of 6.0, a fifth of the time in the kernel.
+    "GLIBC_TUNABLES": ":".join(
+        f"glibc.malloc.{name}={value}"
+        for name, value in {"hugetlb": 1, "mmap_threshold": 1 << 28, "trim_threshold": 1 << 28}.items()
+    ),
+}
 _Program = tuple[tuple[str, ...], tuple[Bind, ...]]
 
 

@@ -47,6 +47,18 @@ def test_blocks_have_the_bits_of_the_frame(runner: Runner, name: str, adaptive: 
     assert differing(paste_tiles(tiles, (0, 0, 64, 36), len(contract["channels"])), frame) == 0
 
 
+def test_blocks_that_share_a_call_have_the_bits_of_the_frame(runner: Runner) -> None:
+    """Moving lights make a call dear: near blocks are rendered together, with what lies between them."""
+    blend = SAMPLES / "animation.blend"
+    contract = runner.contract(blend, resolution=[64, 36], samples=4)
+    frame = runner.tile(blend, contract, 6)
+    rects = [(x, y, x + 8, y + 8) for x in (48, 0, 24) for y in (24, 0, 13)]
+    for rect, cell in zip(rects, runner.cells(blend, contract, 6, rects), strict=True):
+        assert differing(cell, part(frame, (0, 0, 64, 36), rect)) == 0, rect
+    answer = runner("render_cells", blend=blend, contract=contract, frame=6, rects=rects, out="cells")
+    assert answer["calls"] < len(rects) == len(answer["cell_seconds"])
+
+
 def test_frames_out_of_order_equal_each_frame_alone(runner: Runner) -> None:
     """Hair on a moving emitter, motion blur, keys on world and materials: nothing of another frame remains."""
     blend = SAMPLES / "animation.blend"

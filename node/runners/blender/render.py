@@ -11,6 +11,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from . import exr, protocol
 from .errors import RunnerError, request_error
+from .grouping import area, bounds, grouped
 from .scene import EEVEE, Rect, Scene, check_rect, with_guard
 from .session import Array, Session
 
@@ -61,9 +63,13 @@ def crop(planes: exr.Planes, channels: list[str], rendered: Rect, rect: Rect) ->
     absent = [name for name in channels if name not in planes]
     if absent:
         raise RunnerError("contract_mismatch", f"The render has no channel {', '.join(absent[:4])}.")
-    rows = slice(rect[1] - rendered[1], rect[3] - rendered[1])
-    columns = slice(rect[0] - rendered[0], rect[2] - rendered[0])
-    return np.stack([planes[name][rows, columns] for name in channels]).astype("<f4", copy=False)
+    return np.stack([part(planes[name], rendered, rect) for name in channels]).astype("<f4", copy=False)
+
+
+def part(planes: Array, around: Rect, rect: Rect) -> Array:
+    """What `rect` has of planes (..., H, W) of a rectangle around it, not copied."""
+    rows = slice(rect[1] - around[1], rect[3] - around[1])
+    return planes[..., rows, rect[0] - around[0] : rect[2] - around[0]]
 
 
 def rectangle(session: Session, scene: Scene, contract: dict[str, Any], rect: Rect) -> Array:
@@ -107,13 +113,51 @@ def render_cells(session: Session, request: dict[str, Any]) -> dict[str, Any]:
     window: Rect = tuple(contract["window"])
     rects = [check_rect(rect, window) for rect in request["rects"]]
     set_sample_range(scene, contract, request.get("samples"))
-    seconds, nonfinite = [], 0
+    seconds, nonfinite, calls = [0.0] * len(rects), 0, 0
+    done: dict[int, Array] = {}
     with out.open("wb") as f:
-        for i, rect in enumerate(rects):
-            cell_started = time.perf_counter()
-            protocol.current().step(i / len(rects), 1 / len(rects))
-            planes = rectangle(session, scene, contract, rect)
-            f.write(planes.tobytes())
-            nonfinite += int(np.count_nonzero(~np.isfinite(planes)))
-            seconds.append(round(time.perf_counter() - cell_started, 5))
-    return _result(session, out, started, nonfinite) | {"cell_seconds": seconds}
+        written = 0
+        for group, planes, took in _cells(session, scene, contract, rects):
+            calls += 1
+            for i, cell in zip(group, planes, strict=True):
+                seconds[i], done[i] = round(took / len(group), 5), cell
+            while written in done:
+                cell = done.pop(written)
+                f.write(cell.tobytes())
+                nonfinite += int(np.count_nonzero(~np.isfinite(cell)))
+                written += 1
+    return _result(session, out, started, nonfinite) | {"cell_seconds": seconds, "calls": calls}
+
+
+def _cells(
+    session: Session, scene: Scene, contract: dict[str, Any], rects: list[Rect]
+) -> Iterator[tuple[list[int], list[Array], float]]:
+    """The indices of cells that were rendered in one call, their planes, and the seconds it took."""
+    work, guard = protocol.current(), int(contract["guard"])
+
+    def render(group: list[int]) -> tuple[list[Array], float]:
+        work.step(group[0] / len(rects), len(group) / len(rects))
+        began = time.perf_counter()
+        around = bounds([rects[i] for i in group])
+        planes = rectangle(session, scene, contract, around)
+        cells = [part(planes, around, rects[i]) for i in group]
+        return cells, time.perf_counter() - began
+
+    if contract["engine"] in EEVEE or scene.render.use_freestyle:  # its frame is rendered whatever is asked for
+        groups = [list(range(len(rects)))]
+    elif contract.get("path_guiding"):  # learns from the very rectangle
+        groups = [[i] for i in range(len(rects))]
+    else:
+        # The first call may have got the frame ready; the second tells what each one costs.
+        took = sampling = 0.0
+        alone = min(2, len(rects))
+        for i in range(alone):
+            sampled = work.sampling_seconds
+            cells, took = render([i])
+            sampling = work.sampling_seconds - sampled
+            yield [i], cells, took
+        pixel_seconds = sampling / area(rects[alone - 1], guard)
+        groups = [[alone + i for i in group] for group in grouped(rects[alone:], guard, took - sampling, pixel_seconds)]
+    for group in groups:
+        cells, took = render(group)
+        yield group, cells, took
