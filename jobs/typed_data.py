@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from eth_account import Account
-from eth_account.messages import encode_defunct, encode_typed_data
+from eth_keys.datatypes import PrivateKey
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
@@ -171,34 +170,50 @@ def permit_message(
     return _message("Permit", domain, fields)
 
 
+def _signable(message: dict[str, Any]) -> Any:
+    # Half a second to import, for curves that are not used here: only who signs or checks typed data waits for it.
+    from eth_account.messages import encode_typed_data
+
+    return encode_typed_data(full_message=message)
+
+
 def signing_digest(message: dict[str, Any]) -> bytes:
     """The 32 bytes that are signed: keccak256(0x1901 || domain separator || struct hash)."""
-    signable = encode_typed_data(full_message=message)
+    signable = _signable(message)
     return keccak(b"\x19" + signable.version + signable.header + signable.body)
 
 
 def sign(message: dict[str, Any], private_key: bytes) -> str:
     """Sign typed data; 65 bytes as 0x-hex."""
-    signed = Account.sign_message(encode_typed_data(full_message=message), private_key)
+    from eth_account import Account
+
+    signed = Account.sign_message(_signable(message), private_key)
     return f"0x{bytes(signed.signature).hex()}"
 
 
 def recover(message: dict[str, Any], signature: str) -> str | None:
     """The checksum address that signed, or None where the signature is malformed."""
+    from eth_account import Account
+
     try:
-        return str(Account.recover_message(encode_typed_data(full_message=message), signature=signature))
+        return str(Account.recover_message(_signable(message), signature=signature))
     except Exception:  # eth-keys raises several kinds for malformed input, and all mean the same here
         return None
 
 
 def sign_text(text: str, private_key: bytes) -> str:
     """Sign a plain text (EIP-191), as wallets do for a sign-in; 65 bytes as 0x-hex."""
-    signed = Account.sign_message(encode_defunct(text=text), private_key)
-    return f"0x{bytes(signed.signature).hex()}"
+    body = text.encode()
+    digest = keccak(b"\x19Ethereum Signed Message:\n%d" % len(body) + body)
+    raw = PrivateKey(private_key).sign_msg_hash(digest).to_bytes()
+    return f"0x{raw[:64].hex()}{27 + raw[64]:02x}"
 
 
 def recover_text(text: str, signature: str) -> str | None:
     """The checksum address that signed a plain text, or None where the signature is malformed."""
+    from eth_account import Account
+    from eth_account.messages import encode_defunct
+
     try:
         return str(Account.recover_message(encode_defunct(text=text), signature=signature))
     except Exception:  # as in recover

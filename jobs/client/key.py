@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from eth_account import Account
+from eth_keys.datatypes import PrivateKey
 
 from jobs.errors import BadInput
 
@@ -80,6 +80,6 @@ def read_key(text: str) -> bytes:
 def address_of(key: bytes) -> str:
     """The checksum address of a private key. Raises ValueError for no valid key."""
     try:
-        return str(Account.from_key(key).address)
+        return str(PrivateKey(key).public_key.to_checksum_address())
     except Exception as error:  # eth-keys has several errors of its own for this
         raise ValueError("not a private key") from error
