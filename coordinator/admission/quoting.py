@@ -23,6 +23,8 @@ __all__ = ["WAIT_SHARE", "hourly_price", "make_quote", "wish_for_plan"]
 WAIT_SHARE = 0.5
 """Machines are bought so that the job is done in this share of its deadline: the rest is for what goes wrong."""
 _MOST_NODES = 256
+_ALONE = 2
+"""Cells that an auditor renders by themselves, to see what a call costs (node/runners/blender/render.py)."""
 
 
 def wish_for_plan(
@@ -156,9 +158,13 @@ def _audit_share(
     if not contract.in_cells:
         again = sum(frames_again(GOOD, frames=len(tile.frames)) for tile in tiles if isinstance(tile, RenderTile))
         return again / len(frames)
-    redone = sum(probes(GOOD, cells=tile.cell_count(), floor=policy.probes) for tile in tiles)
-    preparing = cost.sync_seconds * len(frames) if isinstance(cost, RenderCost) else 0.0
-    return (redone * cost.cell_seconds + preparing + cost.load_seconds) / seconds
+    redone, preparing = 0.0, cost.sync_seconds * len(frames) if isinstance(cost, RenderCost) else 0.0
+    for tile in tiles:
+        cells = probes(GOOD, cells=tile.cell_count(), floor=policy.probes) * cost.cell_seconds
+        if isinstance(tile, RenderTile):  # near cells are rendered together, at most all of the tile
+            cells = min(cells, tile_seconds(tile, contract, cost) + _ALONE * cost.cell_seconds)
+        redone += cells
+    return (redone + preparing + cost.load_seconds) / seconds
 
 
 def _more_warnings(contract: RenderContract | InferContract, tiles: Sequence[object], share: float) -> list[str]:
