@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--seconds 75] [--only PART] [--json FILE]`
+"""`python -m tests.bench [--seconds 75] [--only PART] [--batches 1] [--json FILE]`
 
 Starts a local stack with one node that has all cores and prints the ratios; absolute times only say what they are
 ratios of.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def show(found: dict[str, dict[str, Any]]) -> None:
         ("proofs", "megabytes_per_second", "hashing a commitment, MB/s on one core"),
     ]
     for part, name, words in rows:
-        if part in found:
+        if name in found.get(part, {}):
             print(f"{found[part][name]:10.3f}  {words}")
     for call, seconds in found.get("farm", {}).items():
         words = f"{seconds['large'] * 1000:.0f} ms of one core in a farm of {LARGE.nodes:,} nodes"
@@ -60,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=75, help="length of the plain render and of the bare loop")
     parser.add_argument("--only", choices=(*PARTS, *LOADS))
+    parser.add_argument("--batches", type=int, choices=(1, 2), default=2, help="of a model: its second is known")
     parser.add_argument("--json", type=Path, help="also write all figures here")
     options = parser.parse_args()
     found: dict[str, dict[str, Any]] = {}
@@ -85,9 +87,13 @@ def main() -> None:
                         "reader": (reader(), 0.25),
                     }
                     for name, (load, share) in shares.items():
-                        if load is not None and options.only in (None, "infer", name):
-                            seconds = options.seconds * share
-                            found[name] = measure_infer(load, folder / name, seconds=seconds)
+                        if options.only not in (None, "infer", name):
+                            continue
+                        if load is None:
+                            sys.exit(f"{name}: its model is not installed; `make bench` installs it")
+                        found[name] = measure_infer(
+                            load, folder / name, seconds=options.seconds * share, batches=options.batches
+                        )
     print(json.dumps(found, indent=1))
     show(found)
     if options.json:

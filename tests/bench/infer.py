@@ -87,8 +87,9 @@ def _packaged(distribution: str, name: str) -> Path | None:
     return next((Path(str(file.locate())) for file in files if file.name == name), None)
 
 
-def measure_infer(load: Load, folder: Path, *, seconds: float) -> dict[str, Any]:
-    """Bare loop, kilnet, bare loop, kilnet, bare loop, over as many items as the bare loop does in about `seconds`.
+def measure_infer(load: Load, folder: Path, *, seconds: float, batches: int = 2) -> dict[str, Any]:
+    """Bare loop, kilnet, bare loop, kilnet, bare loop, over as many items as the bare loop does in about `seconds`;
+    with `batches=1` bare loop, kilnet, bare loop.
 
     `throughput_ratio` counts from submission to delivery: upload, admission, proof, assembly, settlement and download;
     `again_ratio` is that of the second batch of the same model, whose measurements are known; `work_ratio` sets the
@@ -106,7 +107,7 @@ def measure_infer(load: Load, folder: Path, *, seconds: float) -> dict[str, Any]
     np.savez(folder / "batch.npz", **inputs)
     wanted = [part for name in load.outputs for part in ("--only-output", name)]
     bare, ours, answers = [bare_seconds(session, load, inputs, best)], [], []
-    for number in range(2):
+    for number in range(batches):
         start = time.perf_counter()
         answers.append(
             kilnet_json("infer", load.model, folder / "batch.npz", "--out", folder / f"ours-{number}", *wanted)
@@ -114,16 +115,16 @@ def measure_infer(load: Load, folder: Path, *, seconds: float) -> dict[str, Any]
         ours.append(time.perf_counter() - start)
         shutil.rmtree(folder / f"ours-{number}")
         bare.append(bare_seconds(session, load, inputs, best))
-    ratios = [(bare[number] + bare[number + 1]) / 2 / ours[number] for number in range(2)]
+    ratios = [(bare[number] + bare[number + 1]) / 2 / ours[number] for number in range(batches)]
     worked = sum(answer["compute_seconds"] for answer in answers)
-    return {
+    again = {"again_ratio": ratios[1]} if batches > 1 else {}
+    return again | {
         "items": items,
         "best_batch": best,
         "bare_items_per_second": [items / one for one in bare],
         "kilnet_items_per_second": [items / one for one in ours],
         "throughput_ratio": ratios[0],
-        "again_ratio": ratios[1],
-        "work_ratio": (bare[0] / 2 + bare[1] + bare[2] / 2) / worked,
+        "work_ratio": (sum(bare) - (bare[0] + bare[-1]) / 2) / worked,
         "tiles": answers[0]["tiles"],
         "audit_share": sum(answer["audit_seconds"] for answer in answers) / worked,
         "input_bytes_per_item": sum(array[0].nbytes for array in inputs.values()),
