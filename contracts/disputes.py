@@ -97,6 +97,14 @@ class DisputeViews(Connection):
         """What a challenge costs until it is decided."""
         return int(self._call(self._disputes, "bond"))
 
+    def ruling_period(self) -> int:
+        """Seconds that the auditors have."""
+        return int(self._call(self._disputes, "rulingPeriod"))
+
+    def max_ruling_bps(self) -> int:
+        """The most that a ruling may slash, in 1/10000."""
+        return int(self._call(self._disputes, "maxRulingBps"))
+
     def is_auditor(self, account: str) -> bool:
         """Whether somebody is on the panel in office."""
         return bool(self._call(self._disputes, "isAuditor", account))
@@ -119,27 +127,48 @@ class DisputeActions(DisputeViews, Sender):
         """Shows two commitments of one node for one lease and token: its operator is slashed."""
         return self._run(self.prepare_prove_equivocation(first, first_signature, second, second_signature))
 
+    def prepare_prove_invalid_receipt(self, job: bytes, leaf: ProvenReceipt, **options: int) -> PreparedTx:
+        """Shows a receipt under a job's root that no signer signed, or that is another job's: the proposal is void."""
+        return self._prepare(self._disputes, "proveInvalidReceipt", (job, leaf.encoded()), options)
+
     def prove_invalid_receipt(self, job: bytes, leaf: ProvenReceipt) -> TxResult:
         """Shows a receipt under a job's root that no signer signed, or that is another job's: the proposal is void."""
-        return self._run(self._prepare(self._disputes, "proveInvalidReceipt", (job, leaf.encoded()), {}))
+        return self._run(self.prepare_prove_invalid_receipt(job, leaf))
+
+    def prepare_prove_duplicate_tile(
+        self, job: bytes, first: ProvenReceipt, second: ProvenReceipt, **options: int
+    ) -> PreparedTx:
+        """Shows one tile twice under a job's root: the proposal is void."""
+        return self._prepare(self._disputes, "proveDuplicateTile", (job, first.encoded(), second.encoded()), options)
 
     def prove_duplicate_tile(self, job: bytes, first: ProvenReceipt, second: ProvenReceipt) -> TxResult:
         """Shows one tile twice under a job's root: the proposal is void."""
-        arguments = (job, first.encoded(), second.encoded())
-        return self._run(self._prepare(self._disputes, "proveDuplicateTile", arguments, {}))
+        return self._run(self.prepare_prove_duplicate_tile(job, first, second))
 
-    def prove_wrong_sum(self, job: bytes, receipt: Receipt, signature: bytes, path: Sequence[SumClaim]) -> TxResult:
+    def prepare_prove_wrong_sum(
+        self, job: bytes, receipt: Receipt, signature: bytes, path: Sequence[SumClaim], **options: int
+    ) -> PreparedTx:
         """Shows a path on which a sum is not what lies below it, or not the price: the proposal is void."""
         steps = [(step.sum, (step.sibling.hash, step.sibling.sum)) for step in path]
         arguments = (job, receipt_tuple(receipt), signature, steps)
-        return self._run(self._prepare(self._disputes, "proveWrongSum", arguments, {}))
+        return self._prepare(self._disputes, "proveWrongSum", arguments, options)
+
+    def prove_wrong_sum(self, job: bytes, receipt: Receipt, signature: bytes, path: Sequence[SumClaim]) -> TxResult:
+        """Shows a path on which a sum is not what lies below it, or not the price: the proposal is void."""
+        return self._run(self.prepare_prove_wrong_sum(job, receipt, signature, path))
+
+    def prepare_challenge(self, job: bytes | None, operator: str | None, evidence: bytes, **options: int) -> PreparedTx:
+        """Puts up the bond (``approve`` it for the Disputes contract first) and asks the auditors. ``evidence`` is the
+        32-byte hash of what they are shown."""
+        arguments = (job or bytes(32), operator or ZERO, evidence)
+        return self._prepare(self._disputes, "challenge", arguments, options)
 
     def challenge(self, job: bytes | None, operator: str | None, evidence: bytes) -> int:
-        """Puts up the bond (``approve`` it for the Disputes contract first) and asks the auditors; the challenge's
-        number. ``evidence`` is the 32-byte hash of what they are shown."""
-        result = self._run(
-            self._prepare(self._disputes, "challenge", (job or bytes(32), operator or ZERO, evidence), {})
-        )
+        """Puts up the bond and asks the auditors, as ``prepare_challenge``; the challenge's number."""
+        return self.challenge_number(self._run(self.prepare_challenge(job, operator, evidence)))
+
+    def challenge_number(self, result: TxResult) -> int:
+        """The number of the challenge that a transaction opened. Raises ChainError where it opened none."""
         for log in result.logs:
             if str(log["address"]) == self._disputes.address and len(log["topics"]) == 4:
                 return int.from_bytes(bytes(log["topics"][1]), "big")
@@ -155,9 +184,13 @@ class DisputeActions(DisputeViews, Sender):
         """Carries a ruling out; signatures of ``ruling_data`` in the ascending order of their signers."""
         return self._run(self.prepare_rule(number, upheld, slash_bps, signatures))
 
+    def prepare_lapse(self, number: int, **options: int) -> PreparedTx:
+        """Ends a challenge that the auditors left undecided; anybody may."""
+        return self._prepare(self._disputes, "lapse", (number,), options)
+
     def lapse(self, number: int) -> TxResult:
         """Ends a challenge that the auditors left undecided; anybody may."""
-        return self._run(self._prepare(self._disputes, "lapse", (number,), {}))
+        return self._run(self.prepare_lapse(number))
 
     def announce_panel(self, auditors: Sequence[str], threshold: int) -> TxResult:
         """Announces another panel of auditors (the admin's); it takes office when everybody could have left."""

@@ -49,6 +49,8 @@ class PreparedTx:
     nonce: int
     sender: str
     gas_limit: int
+    most_wei: int
+    """The most that gas can cost, in the smallest unit of the chain's own coin."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class TxSender:
         signed = account.sign_transaction({**fields, "maxPriorityFeePerGas": tip, "maxFeePerGas": most})
         return PreparedTx(
             "replace", "0x" + bytes(signed.hash).hex(), bytes(signed.raw_transaction), int(fields["nonce"]),
-            account.address, int(fields["gas"]),
+            account.address, int(fields["gas"]), int(fields["gas"]) * most,
         )  # fmt: skip
 
     def prepare(
@@ -142,6 +144,8 @@ class TxSender:
             if gas_limit is None:
                 gas_limit = int(self.web3.eth.estimate_gas(call)) * _GAS_MARGIN_PERCENT // 100  # type: ignore[arg-type]
             base_fee = int(self.web3.eth.get_block("latest").get("baseFeePerGas", 0))
+        # Good for at least six full blocks in a row, each of which raises the base fee by an eighth.
+        most = 2 * base_fee + _TIP_WEI
         signed = account.sign_transaction(
             {
                 **{key: value for key, value in call.items() if key != "from"},
@@ -149,13 +153,14 @@ class TxSender:
                 "nonce": nonce,
                 "gas": gas_limit,
                 "maxPriorityFeePerGas": _TIP_WEI,
-                # Good for at least six full blocks in a row, each of which raises the base fee by an eighth.
-                "maxFeePerGas": 2 * base_fee + _TIP_WEI,
+                "maxFeePerGas": most,
                 "type": 2,
             }
         )
         raw = bytes(signed.raw_transaction)
-        return PreparedTx(action, "0x" + bytes(signed.hash).hex(), raw, nonce, account.address, gas_limit)
+        return PreparedTx(
+            action, "0x" + bytes(signed.hash).hex(), raw, nonce, account.address, gas_limit, gas_limit * most
+        )
 
     def send(self, raw: bytes) -> str:
         """Sends signed bytes and returns their hash; sending what was sent before is no error.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.pricing import FEE_BPS, REWARD_BPS, reward_units
@@ -16,7 +16,7 @@ from jobs.typed_data import Domain, receipt_message, recover
 from jobs.wire import EpochAccount, EpochProof, EpochReceipt
 from verification.receipts import ReceiptTree, RewardTree, receipt_leaf, reward_leaf
 
-__all__ = ["ChainEpoch", "ChainJob", "Finding", "check_epoch", "message_of", "signers_of"]
+__all__ = ["ChainEpoch", "ChainJob", "Finding", "check_epoch", "check_epochs", "message_of", "signers_of"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,33 @@ def check_epoch(
     found += _growth(proof)
     found += _root(proof, chain)
     return found
+
+
+def check_epochs(
+    proofs: Sequence[EpochProof],
+    domain: Domain,
+    chain: Sequence[ChainEpoch],
+    signers: Sequence[Mapping[int, str | None]],
+) -> list[Finding]:
+    """All that does not hold of epochs that follow each other: each grows from the one before it, and no job is paid in
+    two. A veto counts for the last alone: nobody can claim on an earlier one anyway. Of each epoch before the last its
+    number comes first."""
+    found: list[Finding] = []
+    paid: dict[str, int] = {}
+    for place, (proof, says, of) in enumerate(zip(proofs, chain, signers, strict=True)):
+        last = place == len(proofs) - 1
+        own = check_epoch(proof, domain, says if last else replace(says, vetoed=False), of)
+        if place > 0 and _cumulative(proof.before) != _cumulative(proofs[place - 1].accounts):
+            own.append(Finding("leaves of the epoch before", "are not those that the epoch before was checked with"))
+        for job in sorted({receipt.job for receipt in proof.receipts}):
+            if paid.setdefault(job, proof.number) != proof.number:
+                own.append(Finding(f"job {job}", f"is paid a second time: epoch {paid[job]} pays it already"))
+        found += own if last else [Finding(f"epoch {proof.number}: {one.where}", one.what) for one in own]
+    return found
+
+
+def _cumulative(accounts: Sequence[EpochAccount]) -> dict[str, int]:
+    return {one.account.lower(): one.cumulative for one in accounts}
 
 
 def _name(receipt: EpochReceipt) -> str:
@@ -154,8 +181,7 @@ def _growth(proof: EpochProof) -> list[Finding]:
     earned: defaultdict[str, int] = defaultdict(int)
     for receipt in proof.receipts:
         earned[receipt.account.lower()] += reward_units(receipt.price)
-    before = {one.account.lower(): one.cumulative for one in proof.before}
-    now = {one.account.lower(): one.cumulative for one in proof.accounts}
+    before, now = _cumulative(proof.before), _cumulative(proof.accounts)
     found = []
     for account in sorted({*earned, *before, *now}):
         wanted = before.get(account, 0) + earned[account]

@@ -14,10 +14,14 @@ from typing import Any, TypeVar
 from eth_account.messages import encode_typed_data
 from eth_utils.crypto import keccak
 
-__all__ = ["ReceiptTree", "RewardTree", "receipt_leaf", "reward_leaf", "verify_receipt_path"]
+__all__ = [
+    "LARGEST_SUM", "ReceiptTree", "RewardTree", "Step", "climb", "receipt_leaf", "reward_leaf", "verify_receipt_path",
+]  # fmt: skip
 
 _Node = TypeVar("_Node")
-_LARGEST_SUM = 2**96 - 1
+Step = tuple[bytes, int]
+"""The node beside a path: its hash and its sum."""
+LARGEST_SUM = 2**96 - 1
 """What the contracts keep a price in."""
 
 
@@ -40,7 +44,7 @@ def _pair(a: bytes, b: bytes) -> bytes:
 def _sum_pair(a: tuple[bytes, int], b: tuple[bytes, int]) -> tuple[bytes, int]:
     first, second = sorted((a, b))
     words = (first[0], first[1].to_bytes(32, "big"), second[0], second[1].to_bytes(32, "big"))
-    return keccak(b"".join(words)), first[1] + second[1]
+    return keccak(b"".join(words)), (first[1] + second[1]) % 2**256
 
 
 class RewardTree:
@@ -77,18 +81,30 @@ class ReceiptTree:
     def proof(self, index: int) -> list[bytes]:
         """Two words of 32 bytes for each step from the leaf at `index` up: the node beside the path, and its sum, big
         endian. Raises IndexError."""
-        return [word for node, total in _siblings(self._levels, index) for word in (node, total.to_bytes(32, "big"))]
+        return [word for node, total in self.steps(index) for word in (node, total.to_bytes(32, "big"))]
+
+    def steps(self, index: int) -> tuple[Step, ...]:
+        """The same as pairs. Raises IndexError."""
+        return tuple(_siblings(self._levels, index))
+
+
+def climb(leaf: bytes, price: int, path: Sequence[Step]) -> Step:
+    """The root that a path leads to, and its sum. Hashes take sums by 256 bits, as the contracts do."""
+    node = (leaf, price)
+    for step in path:
+        node = _sum_pair(node, step)
+    return node
 
 
 def verify_receipt_path(leaf: bytes, price: int, proof: Sequence[bytes], root: bytes, total: int) -> bool:
     """Whether `proof` (as ReceiptTree.proof gives it) leads from `leaf` to `root`, and the sums on its way add up to
     `total`, as JobEscrow.verifyReceipt does."""
-    if len(proof) % 2 or price > _LARGEST_SUM:
+    if len(proof) % 2 or price > LARGEST_SUM:
         return False
     node = (leaf, price)
     for sibling, word in zip(proof[::2], proof[1::2], strict=True):
         beside = int.from_bytes(word, "big")
-        if len(word) != 32 or beside > _LARGEST_SUM:
+        if len(word) != 32 or beside > LARGEST_SUM:
             return False
         node = _sum_pair(node, (sibling, beside))
     return node == (root, total)

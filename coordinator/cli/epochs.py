@@ -1,7 +1,8 @@
-"""`kilnet epoch list` and `kilnet epoch verify`: anyone can make an epoch's reward root again, from its receipts."""
+"""`kilnet epoch list` and `kilnet epoch verify`: anyone can make the reward roots again, from receipts."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,11 +10,12 @@ import typer
 
 from coordinator.cli.answer import answer
 from coordinator.cli.options import Gateway, Json
+from jobs.errors import BadInput
 
 if TYPE_CHECKING:
-    from coordinator.cli.public import PublicGateway
-    from jobs.wire import ChainInfo, EpochProof
-    from verification.epochs import ChainEpoch, Finding
+    from coordinator.cli.epoch_sources import ChainSays
+    from jobs.wire import EpochChain
+    from verification.epochs import Finding
 
 __all__ = ["register"]
 
@@ -62,24 +64,41 @@ def list_epochs(gateway: Gateway = None, as_json: Json = False) -> None:
 @app.command()
 def verify(
     epoch: Annotated[str, typer.Argument(metavar="EPOCH", help="Its number, or a file that --save wrote.")],
+    first: Annotated[
+        int, typer.Option("--from", min=1, metavar="N", help="Begin here, and believe the root of the epoch before.")
+    ] = 1,
     rpc: Rpc = None,
     save: Annotated[Path | None, typer.Option(help="Also keep what the gateway gave, to verify it elsewhere.")] = None,
     gateway: Gateway = None,
     as_json: Json = False,
 ) -> None:
-    """Check every receipt of an epoch, make its root again, and compare it with the chain's. Needs no account."""
-    from verification.epochs import check_epoch, signers_of
-
-    proof, chain = _given(epoch, gateway, rpc)
-    if save is not None:
-        save.write_text(proof.model_dump_json(indent=1), encoding="utf-8")
+    """Check every receipt of an epoch and of all before it, make their roots again, and compare them with the chain's.
+    Needs no account."""
+    from coordinator.cli.epoch_sources import ask_chain, fetch, from_file
     from jobs.typed_data import Domain
+    from verification.epochs import check_epochs, signers_of
 
-    domain = Domain(chain_id=proof.chain_id, escrow=proof.escrow)
-    signers = signers_of(proof, domain)
-    wrong_chain, facts = _facts(proof, chain, signers)
-    findings = wrong_chain if facts is None else check_epoch(proof, domain, facts, signers)
-    report = _report(proof, facts, findings)
+    if epoch.isascii() and epoch.isdigit():
+        number = int(epoch)
+        if not 1 <= number < 1 << 62:
+            raise BadInput(f"{epoch}: epochs count from 1; `kilnet epoch list` shows them")
+        if first > number:
+            raise BadInput(f"--from {first}: comes after epoch {number}")
+        given, chain = fetch(gateway, rpc, number, first)
+    else:
+        given = from_file(Path(epoch))
+        if rpc is None:
+            raise BadInput("a file says nothing about where its chain is read: name an RPC with --rpc URL")
+        chain = rpc
+    if save is not None:
+        save.write_text(given.model_dump_json(indent=1), encoding="utf-8")
+    last = given.epochs[-1]
+    domain = Domain(chain_id=last.chain_id, escrow=last.escrow)
+    signers = [signers_of(one, domain) for one in given.epochs]
+    shown = str(save) if save is not None else epoch if not epoch.isdigit() else "FILE"
+    says = ask_chain(given, domain, chain, signers, shown)
+    findings = says.wrong or check_epochs(given.epochs, domain, says.epochs, signers)
+    report = _report(given, says, findings)
     if as_json:
         answer(report)
     else:
@@ -87,114 +106,16 @@ def verify(
     raise typer.Exit(1 if findings else 0)
 
 
-def _given(epoch: str, gateway: str | None, rpc: str | None) -> tuple[EpochProof, str]:
-    """What is to be checked, and the RPC to check it against. Raises BadInput, Unavailable."""
-    from coordinator.cli.public import PublicGateway
-    from jobs.errors import BadInput, Unavailable
-
-    if not epoch.isascii() or not epoch.isdigit():
-        proof = _from_file(Path(epoch))
-        if rpc is None:
-            raise BadInput("a file says nothing about where its chain is read: name an RPC with --rpc URL")
-        return proof, rpc
-    if int(epoch) < 1:
-        raise BadInput(f"{epoch}: epochs count from 1; `kilnet epoch list` shows them")
-    public = PublicGateway(gateway)
-    info = public.info()
-    if info.chain is None:
-        raise Unavailable("the gateway reaches no chain at the moment: try again later")
-    if (rpc or info.chain.rpc_url) is None:
-        raise BadInput("the operator keeps its chain's address private: name one of your own with --rpc")
-    return _fetch(public, info.chain, int(epoch)), str(rpc or info.chain.rpc_url)
-
-
-def _from_file(path: Path) -> EpochProof:
-    from pydantic import ValidationError
-
-    from jobs.errors import BadInput
-    from jobs.spec import explain
-    from jobs.wire import EpochProof
-
-    try:
-        return EpochProof.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise BadInput(
-            f"{path}: is neither the number of an epoch nor a file that can be read ({error.strerror}); "
-            "`kilnet epoch list` shows the epochs"
-        ) from error
-    except ValidationError as error:
-        raise BadInput(f"{path}: {explain(error)}; `kilnet epoch verify N --save FILE` writes such a file") from error
-
-
-def _fetch(public: PublicGateway, chain: ChainInfo, number: int) -> EpochProof:
-    from jobs.wire import EpochAccount, EpochAccounts, EpochProof, EpochReceipt, EpochReceipts
-
-    receipts: list[EpochReceipt] = []
-    after: int | None = 0
-    while after is not None:
-        page = public.read(EpochReceipts, f"/v1/ledger/epochs/{number}/receipts?after={after}")
-        receipts += page.receipts
-        after = page.next
-
-    def accounts(of: int) -> tuple[EpochAccount, ...]:
-        found: list[EpochAccount] = []
-        last: str | None = ""
-        while last is not None:
-            page = public.read(EpochAccounts, f"/v1/ledger/epochs/{of}/accounts?after={last}")
-            found += page.accounts
-            last = page.next
-        return tuple(found)
-
-    return EpochProof(
-        number=number, chain_id=chain.chain_id, token=chain.token, escrow=chain.escrow, distributor=chain.distributor,
-        before=accounts(number - 1) if number > 1 else (), accounts=accounts(number), receipts=tuple(receipts),
-    )  # fmt: skip
-
-
-def _facts(proof: EpochProof, rpc: str, signers: dict[int, str | None]) -> tuple[list[Finding], ChainEpoch | None]:
-    """What the chain says. Where the RPC serves another one, that is the finding. Raises Unavailable."""
-    from contracts.addresses import Addresses
-    from contracts.epochs import is_receipt_signer, posted_roots, total_claimed
-    from contracts.errors import ChainError, NotDeployed, WrongChain
-    from contracts.reader import ChainReader, JobState
-    from jobs.errors import Unavailable
-    from jobs.typed_data import chain_job_id
-    from verification.epochs import ChainEpoch, ChainJob, Finding
-
-    reader = ChainReader(rpc, Addresses(proof.chain_id, proof.token, proof.escrow, proof.distributor))
-    try:
-        reader.check()
-        roots = posted_roots(reader, (proof.number - 1, proof.number))
-        jobs = {}
-        for job in sorted({receipt.job for receipt in proof.receipts}):
-            known = reader.escrow(chain_job_id(job))
-            finalized = known.state is JobState.FINALIZED
-            jobs[job] = ChainJob(finalized, known.price, known.receipt_root, known.receipt_count)
-        found = {signer for signer in signers.values() if signer is not None}
-        posted, before, active = roots.get(proof.number), roots.get(proof.number - 1), reader.active_epoch()
-        return [], ChainEpoch(
-            root=None if posted is None else posted.root,
-            total=0 if posted is None else posted.total,
-            vetoed=posted is not None and posted.vetoed,
-            root_before=None if before is None else before.root,
-            signers=frozenset(signer for signer in found if is_receipt_signer(reader, signer)),
-            jobs=jobs,
-            claimed=total_claimed(reader),
-            claimable=active.total,
-        )
-    except (WrongChain, NotDeployed) as error:
-        return [Finding("chain", str(error))], None
-    except ChainError as error:
-        raise Unavailable(str(error)) from error
-
-
-def _report(proof: EpochProof, facts: ChainEpoch | None, findings: list[Finding]) -> dict[str, Any]:
-    """As JSON; amounts are strings of whole units."""
+def _report(given: EpochChain, says: ChainSays, findings: list[Finding]) -> dict[str, Any]:
+    """As JSON; amounts are strings of whole units. What is not of the whole chain is of its last epoch."""
     from jobs.pricing import reward_units
 
+    proof, facts = given.epochs[-1], says.epochs[-1] if says.epochs else None
     root = None if facts is None or facts.root is None else "0x" + facts.root.hex()
     return {
         "epoch": proof.number,
+        "from": given.epochs[0].number,
+        "receipts_in_all": sum(len(one.receipts) for one in given.epochs),
         "ok": not findings,
         "chain_id": proof.chain_id,
         "escrow": proof.escrow,
@@ -207,6 +128,8 @@ def _report(proof: EpochProof, facts: ChainEpoch | None, findings: list[Finding]
         "total": str(sum(one.cumulative for one in proof.accounts)),
         "claimed": None if facts is None else str(facts.claimed),
         "findings": [{"where": one.where, "what": one.what} for one in findings],
+        "commands": list(says.commands),
+        "vetoable_until": says.vetoable_until,
     }
 
 
@@ -228,6 +151,15 @@ def _show(report: dict[str, Any], findings: list[Finding]) -> None:
         table.add_row("WRONG", f"{one.where}: {one.what}")
     if len(findings) > _SHOWN:
         table.add_row("", f"and {len(findings) - _SHOWN} more (--json has all)")
+    for command in report["commands"]:
+        table.add_row("now", command)
+    if findings and report["vetoable_until"]:
+        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report["vetoable_until"]))
+        table.add_row("now", f"the guardian can veto this root until {until}: tell them")
+    first = report["from"]
+    if first > 1:
+        table.add_row("believed", f"the root of epoch {first - 1}, and all before it (--from 1 checks them too)")
     if not findings:
-        table.add_row("verified", "every signature, every reward, every leaf, and the root is the chain's")
+        many = "" if first == report["epoch"] else f" of epochs {first} to {report['epoch']}"
+        table.add_row("verified", f"every signature, reward and leaf{many}, and the roots are the chain's")
     Console().print(table)

@@ -10,8 +10,8 @@ from jobs.tiles import Tile
 from jobs.wire.base import Address, Hex32, Signature, Units, Wire
 
 __all__ = [
-    "EarningsView", "EpochAccount", "EpochAccounts", "EpochEarned", "EpochProof", "EpochReceipt", "EpochReceipts",
-    "EpochView", "EscrowView", "FrameEarned", "JobEarned", "LedgerView", "OperatorView", "ReceiptView",
+    "EarningsView", "EpochAccount", "EpochAccounts", "EpochChain", "EpochEarned", "EpochProof", "EpochReceipt",
+    "EpochReceipts", "EpochView", "EscrowView", "FrameEarned", "JobEarned", "LedgerView", "OperatorView", "ReceiptView",
     "RewardsOnChain", "StakeOnChain",
 ]  # fmt: skip
 
@@ -76,6 +76,12 @@ class EpochProof(Wire):
     """The leaves of the epoch before; none before the first."""
     accounts: tuple[EpochAccount, ...]
     receipts: tuple[EpochReceipt, ...]
+
+
+class EpochChain(Wire):
+    """Epochs one after another: what `kilnet epoch verify --save` keeps."""
+
+    epochs: tuple[EpochProof, ...] = Field(min_length=1)
 
 
 class JobEarned(Wire):

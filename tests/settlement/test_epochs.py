@@ -108,10 +108,12 @@ def saved(
 
     def save(number: int) -> Proof:
         if number not in kept:
-            code, report = kilnet("verify", number, "--gateway", gateway, "--save", tmp_path / "epoch.json")
+            code, report = kilnet(
+                "verify", number, "--from", number, "--gateway", gateway, "--save", tmp_path / "epoch.json"
+            )
             assert (code, report["findings"]) == (0, [])
             kept[number] = (tmp_path / "epoch.json").read_text()
-        proof: Proof = json.loads(kept[number])
+        proof: Proof = json.loads(kept[number])["epochs"][0]
         return proof
 
     return save
@@ -261,11 +263,51 @@ def test_tampering_is_named(
     """From a file, against the chain alone: exit code 1, and a finding that names the receipt, job or account."""
     proof = saved(2)
     told = tamper(bank, proof)
-    (tmp_path / "epoch.json").write_text(json.dumps(proof))
+    (tmp_path / "epoch.json").write_text(json.dumps({"epochs": [proof]}))
     code, report = kilnet("verify", tmp_path / "epoch.json", "--rpc", bank.chain.url)
     lines = [f"{one['where']}: {one['what']}" for one in report["findings"]]
     assert code == 1 and not report["ok"]
     assert any(line.startswith(told) for line in lines), (told, lines)
+
+
+def _whole(gateway: str, tmp_path: Path, kilnet: Callable[..., tuple[int, Proof]]) -> list[Proof]:
+    code, report = kilnet("verify", 2, "--gateway", gateway, "--save", tmp_path / "all.json")
+    assert (code, report["from"], report["receipts_in_all"]) == (0, 1, len(FIRST) + 1 + len(SECOND) + 1), report
+    epochs: list[Proof] = json.loads((tmp_path / "all.json").read_text())["epochs"]
+    return epochs
+
+
+def test_the_chain_of_epochs_is_verified_from_the_first(
+    bank: Bank, gateway: str, tmp_path: Path, kilnet: Callable[..., tuple[int, Proof]]
+) -> None:
+    """What an earlier epoch paid wrongly is found from the later one; a job that two epochs pay; leaves that the next
+    epoch does not begin with; epochs with a gap between them."""
+    epochs = _whole(gateway, tmp_path, kilnet)
+
+    def lines(changed: list[Proof]) -> tuple[int, list[str]]:
+        (tmp_path / "all.json").write_text(json.dumps({"epochs": changed}))
+        code, report = kilnet("verify", tmp_path / "all.json", "--rpc", bank.chain.url)
+        return code, [f"{one['where']}: {one['what']}" for one in report["findings"]]
+
+    assert lines(epochs) == (0, [])
+    early = json.loads(json.dumps(epochs))
+    gone = early[0]["receipts"].pop(0)
+    code, said = lines(early)
+    assert code == 1 and any(one.startswith(f"epoch 1: job {gone['job']}: was settled by") for one in said), said
+    again = json.loads(json.dumps(epochs))
+    job = epochs[0]["receipts"][0]["job"]
+    again[1]["receipts"] += [one for one in epochs[0]["receipts"] if one["job"] == job]
+    code, said = lines(again)
+    assert code == 1 and any(one.startswith(f"job {job}: is paid a second time: epoch 1") for one in said), said
+    apart = json.loads(json.dumps(epochs))
+    apart[1]["before"][0]["cumulative"] = str(int(apart[1]["before"][0]["cumulative"]) + 1)
+    code, said = lines(apart)
+    assert code == 1 and any("are not those that the epoch before" in one for one in said), said
+    (tmp_path / "gap.json").write_text(json.dumps({"epochs": [epochs[1], epochs[0]]}))
+    ending = run_command(["epoch", "verify", str(tmp_path / "gap.json"), "--rpc", bank.chain.url])
+    assert ending.code == 2 and "do not follow each other" in ending.line
+    ending = run_command(["epoch", "verify", "1", "--from", "2", "--gateway", gateway])
+    assert ending.code == 2 and "comes after epoch 1" in ending.line
 
 
 def test_another_chain_is_named(
@@ -278,7 +320,7 @@ def test_another_chain_is_named(
         ({"chain_id": 1}, "chain: "),
         ({"escrow": Key.create().address}, "chain: there is no contract at"),
     ):
-        path.write_text(json.dumps(proof | change))
+        path.write_text(json.dumps({"epochs": [proof | change]}))
         code, report = kilnet("verify", path, "--rpc", bank.chain.url)
         [finding] = report["findings"]
         assert code == 1 and f"{finding['where']}: {finding['what']}".startswith(told), finding
@@ -287,12 +329,12 @@ def test_another_chain_is_named(
 def test_what_cannot_be_checked_is_said(saved: Callable[[int], Proof], tmp_path: Path, bank: Bank) -> None:
     """One line, exit code 2 (or 3 where it may work later), nothing on stdout."""
     proof = saved(1)
-    (tmp_path / "epoch.json").write_text(json.dumps(proof))
+    (tmp_path / "epoch.json").write_text(json.dumps({"epochs": [proof]}))
     (tmp_path / "broken.json").write_text("{}")
     for arguments, code, told in (
         ([tmp_path / "epoch.json"], 2, "name an RPC with --rpc"),
         ([tmp_path / "gone.json", "--rpc", bank.chain.url], 2, "is neither the number of an epoch nor a file"),
-        ([tmp_path / "broken.json", "--rpc", bank.chain.url], 2, "number: Field required"),
+        ([tmp_path / "broken.json", "--rpc", bank.chain.url], 2, "epochs: Field required"),
         (["0", "--gateway", "http://127.0.0.1:1"], 2, "epochs count from 1"),
         ([tmp_path / "epoch.json", "--rpc", "http://127.0.0.1:1"], None, "127.0.0.1:1"),
         (["1", "--gateway", "http://127.0.0.1:1"], None, "does not answer"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections import Counter
@@ -28,6 +29,7 @@ def _audit(
     job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id, as `kilnet jobs` shows it.")],
     cells: Annotated[int, typer.Option(min=1, help="Cells to redo in each sampled tile.")] = 4,
     tiles: Annotated[int, typer.Option(min=1, help="Tiles to sample.")] = 8,
+    save: Annotated[Path | None, typer.Option(help="Also keep what the gateway gave, to prove from it.")] = None,
     unsandboxed: Unsandboxed = False,
     gateway: Gateway = None,
     key: Key = None,
@@ -35,7 +37,7 @@ def _audit(
 ) -> None:
     """Prove a job again on this machine, from the receipts and the scene."""
     from coordinator.cli.audit.checks import check_cover, check_money, check_receipt, read_bundle
-    from coordinator.cli.audit.onchain import check_chain
+    from coordinator.cli.audit.onchain import SOUND, check_chain
     from coordinator.cli.audit.redo import check_again, sample
     from coordinator.cli.connection import Access, connect
     from jobs.errors import Refused
@@ -45,7 +47,10 @@ def _audit(
         connect(access, nodes=None, step=_note) as client,
         tempfile.TemporaryDirectory(prefix="kilnet-audit-") as folder,
     ):
-        bundle = read_bundle(client.bundle(job))
+        given = client.bundle(job)
+        if save is not None:
+            save.write_text(json.dumps(given, indent=1), encoding="utf-8")
+        bundle = read_bundle(given)
         chain = client.info().chain
         checks = [check for receipt in bundle.receipts for check in check_receipt(bundle, receipt)]
         checks += check_cover(bundle) + check_money(bundle)
@@ -60,7 +65,8 @@ def _audit(
     else:
         _print(checks, notes)
     if failed:
-        first = failed[0]
+        # What can still be stopped comes first: it names the command that does.
+        first = next((check for check in failed if check.name == SOUND), failed[0])
         where = "" if first.tile is None else f" (tile {first.tile})"
         raise Refused(
             f"job {job}: {len(failed)} of {len(checks)} checks failed, the first: {first.name}{where}: {first.detail}",

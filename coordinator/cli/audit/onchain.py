@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from coordinator.cli.audit.checks import Bundle, Check, receipt_of
 from jobs.typed_data import chain_job_id
 from jobs.wire import ChainInfo
 
-__all__ = ["check_chain"]
+if TYPE_CHECKING:
+    from contracts.reader import ChainReader
+
+__all__ = ["SOUND", "check_chain"]
+
+SOUND = "what is proposed is sound"
+"""The check of a proposal that can still be voided."""
 
 
 def check_chain(bundle: Bundle, chain: ChainInfo) -> list[Check]:
@@ -19,7 +27,7 @@ def check_chain(bundle: Bundle, chain: ChainInfo) -> list[Check]:
     from contracts.addresses import Addresses
     from contracts.disputes import Sibling
     from contracts.errors import ChainError
-    from contracts.reader import ChainReader
+    from contracts.reader import ChainReader, JobState
     from contracts.typed_data import Receipt
 
     addresses = Addresses(chain.chain_id, chain.token, chain.escrow, chain.distributor)
@@ -37,6 +45,8 @@ def check_chain(bundle: Bundle, chain: ChainInfo) -> list[Check]:
             )  # fmt: skip
             told = f"{paid.burned} burned, {paid.fee} fee, {paid.refund} refunded" if paid else "not finalized"
             checks.append(Check("the chain burned and paid as told", agreed, told))
+        if on_chain.state in (JobState.PROPOSED, JobState.DISPUTED):
+            checks.append(_proposal(reader, bundle))
         if bundle.receipt_root is not None:
             checks.append(Check("the chain holds the root", on_chain.receipt_root == bundle.receipt_root, chain.escrow))
             for view in bundle.receipts:
@@ -52,3 +62,15 @@ def check_chain(bundle: Bundle, chain: ChainInfo) -> list[Check]:
     except ChainError as error:
         checks.append(Check("the chain answers", False, str(error)))
     return checks
+
+
+def _proposal(reader: ChainReader, bundle: Bundle) -> Check:
+    """Whether what is proposed on chain, and can still be voided, is what the receipts say. Raises ChainError."""
+    from coordinator.cli.faults import look, remedy, shown_receipt
+
+    state, looked = look(reader, bundle.job, map(shown_receipt, bundle.receipts), bundle.domain)
+    said = looked.faults[0].what if looked.faults else ""
+    if not said and looked.under_root < state.receipt_count:
+        said = f"{looked.under_root} of the {state.receipt_count} receipts proposed are shown"
+    command = remedy(state, looked, bundle.job) if said else None
+    return Check(SOUND, not said, said + (f"; now: {command}" if command else ""))

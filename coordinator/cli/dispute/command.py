@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.answer import answer
+from coordinator.cli.dispute import challenges, proving
+from coordinator.cli.dispute.group import BUNDLE, DisputeGroup
 from coordinator.cli.options import Gateway, Json, Key, Unsandboxed
 from jobs.errors import BadInput, Refused
 
@@ -21,38 +23,70 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 
-def register(app: typer.Typer) -> None:
+app = typer.Typer(
+    cls=DisputeGroup,
+    no_args_is_help=True,
+    help="Evidence about a tile (JOB TILE), and what the chain is shown: proofs, challenges, rulings.",
+)
+
+
+def register(program: typer.Typer) -> None:
     """Adds `kilnet dispute`."""
-    app.command("dispute")(_dispute)
+    proving.register(app)
+    challenges.register(app)
+    program.add_typer(app, name="dispute")
 
 
-def _dispute(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id; or the word `verify`, or `lease`.")],
-    tile: Annotated[str, typer.Argument(metavar="TILE", help="The tile's number; the bundle; the node's own lease.")],
-    attempt: Annotated[
-        int | None, typer.Option(min=0, help="Which attempt at the tile. [default: the latest refused one]")
-    ] = None,
-    cell: Annotated[int | None, typer.Option(min=0, help="Which cell. [default: the one that differed most]")] = None,
-    out: Annotated[Path | None, typer.Option(help="The bundle. [default: dispute-JOB-TILE-ATTEMPT.zip]")] = None,
-    with_files: Annotated[bool, typer.Option("--with-files", help="Put in the job's files too.")] = False,
-    recompute: Annotated[bool, typer.Option("--recompute", help="verify: compute the cell on this machine.")] = False,
-    files: Annotated[Path | None, typer.Option(help="verify --recompute: the folder with the job's files.")] = None,
-    unsandboxed: Unsandboxed = False,
+Attempt = Annotated[
+    int | None, typer.Option(min=0, help="Which attempt at the tile. [default: the latest refused one]")
+]
+Cell = Annotated[int | None, typer.Option(min=0, help="Which cell. [default: the one that differed most]")]
+Out = Annotated[Path | None, typer.Option(help="The bundle. [default: dispute-JOB-TILE-ATTEMPT.zip]")]
+WithFiles = Annotated[bool, typer.Option("--with-files", help="Put in the job's files too.")]
+
+
+@app.command(BUNDLE)
+def _bundle(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's id.")],
+    tile: Annotated[str, typer.Argument(metavar="TILE", help="The tile's number, from 0 on.")],
+    attempt: Attempt = None,
+    cell: Cell = None,
+    out: Out = None,
+    with_files: WithFiles = False,
     gateway: Gateway = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Bundle the evidence about one tile (JOB TILE, or a node's own: lease LEASE), or check a bundle without trusting
-    anybody (verify BUNDLE)."""
-    if job == "verify":
-        _verify(Path(tile), files, recompute=recompute, unsandboxed=unsandboxed, as_json=as_json)
-        return
-    if job == "lease":
-        _make(None, tile, attempt, cell, out, gateway, key, with_files=with_files, as_json=as_json)
-        return
+    """Bundle the evidence about one tile. The word `bundle` may be left out."""
     if not (tile.isascii() and tile.isdigit() and len(tile) < 10):
         raise BadInput(f"{tile!r} is no tile number; `kilnet job {job}` says how many tiles there are, from 0 on")
     _make(job, tile, attempt, cell, out, gateway, key, with_files=with_files, as_json=as_json)
+
+
+@app.command("lease")
+def _lease(
+    lease: Annotated[str, typer.Argument(metavar="LEASE", help="The lease of the node's own tile.")],
+    cell: Cell = None,
+    out: Out = None,
+    with_files: WithFiles = False,
+    gateway: Gateway = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Bundle the evidence about a tile of one's own node, with the node's key."""
+    _make(None, lease, None, cell, out, gateway, key, with_files=with_files, as_json=as_json)
+
+
+@app.command("verify")
+def _verify_command(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What `kilnet dispute JOB TILE` made.")],
+    recompute: Annotated[bool, typer.Option("--recompute", help="Compute the cell on this machine.")] = False,
+    files: Annotated[Path | None, typer.Option(help="With --recompute: the folder with the job's files.")] = None,
+    unsandboxed: Unsandboxed = False,
+    as_json: Json = False,
+) -> None:
+    """Check a bundle without trusting anybody."""
+    _verify(bundle, files, recompute=recompute, unsandboxed=unsandboxed, as_json=as_json)
 
 
 def _note(line: str) -> None:
