@@ -83,7 +83,7 @@ def verify(
         if not 1 <= number < 1 << 62:
             raise BadInput(f"{epoch}: epochs count from 1; `kilnet epoch list` shows them")
         if first > number:
-            raise BadInput(f"--from {first}: comes after epoch {number}")
+            raise BadInput(f"--from {first}: comes after epoch {number}; write {number} or less")
         given, chain = fetch(gateway, rpc, number, first)
     else:
         given = from_file(Path(epoch))

@@ -360,7 +360,7 @@ def test_a_challenge_is_dismissed_or_lapses(stack: Stack, kilnet: Run, tmp_path:
     assert rich.balance_of(rich.transactions.address) == 2 * KILN
     for arguments, told in (
         (("challenge", late, "--evidence", tmp_path / "e", "--key", mine), "window is over"),
-        (("challenge", "--evidence", tmp_path / "e", "--key", mine), "names a job, an operator"),
+        (("challenge", "--evidence", tmp_path / "e", "--key", mine), "is of a job, an operator"),
         (("challenge", late, "--evidence", tmp_path / "gone", "--key", mine), "cannot be read"),
         (("show", 999), "there is no challenge 999"),
     ):

@@ -67,7 +67,7 @@ def _challenge(
     from jobs.typed_data import chain_job_id
 
     if job is None and operator is None:
-        raise BadInput("a challenge names a job, an operator (--operator), or both")
+        raise BadInput("a challenge is of a job, an operator, or both: name one with JOB or --operator")
     if operator is not None and re.fullmatch(r"0x[0-9a-fA-F]{40}", operator) is None:
         raise BadInput(f"--operator {operator!r}: is no address; write 0x and 40 hexadecimal digits")
     digest = _digest(evidence)
@@ -78,7 +78,7 @@ def _challenge(
         bond, held = sender.bond(), sender.balance_of(me)
         if held < bond:
             raise BadInput(
-                f"{me} holds {held / 10**18:.6f} KILN and the bond is {bond / 10**18:.6f}: get more KILN first",
+                f"{me} holds {held / 10**18:.6f} KILN and the bond is {bond / 10**18:.6f}: send it more KILN first",
                 code="not_enough_tokens",
             )
         against = _operator(sender, operator)
@@ -140,7 +140,9 @@ def _operator(sender: ChainClient, named: str | None) -> str | None:
         return address
     found = sender.answers_for(address)
     if found is None:
-        raise BadInput(f"--operator {address}: is neither an operator nor a node that one answers for")
+        raise BadInput(
+            f"--operator {address}: is neither an operator nor a node that one answers for; check the address"
+        )
     return found
 
 
@@ -186,12 +188,12 @@ def _ruling(where: Deployment, number: int, upheld: bool | None, slash: float) -
         raise BadInput("say --uphold or --dismiss")
     bps = round(slash * 100)
     if bps and not upheld:
-        raise BadInput("--slash: a dismissal slashes nobody")
+        raise BadInput("--slash: a dismissal slashes nobody; leave it out")
     known = _known(where, number)
     if known["state"] != "open":
         raise BadInput(f"challenge {number} is {known['state']}: there is nothing to rule")
     if bps and known["operator"] is None:
-        raise BadInput(f"--slash: challenge {number} names no operator")
+        raise BadInput(f"--slash: challenge {number} names no operator; leave it out")
     with told():
         most = where.reader().max_ruling_bps()
     if bps > most:
@@ -218,7 +220,9 @@ def _sign(
     account = account_from_key(wallet(key))
     with told():
         if not where.reader().is_auditor(account.address):
-            raise BadInput(f"{account.address} is no auditor in office: its signature would not count")
+            raise BadInput(
+                f"{account.address} is no auditor in office and its signature would not count: use another key"
+            )
     signature = "0x" + sign(ruling_data(number, upheld, bps, where.addresses), account).hex()
     if as_json:
         answer(

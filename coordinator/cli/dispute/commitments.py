@@ -110,6 +110,6 @@ def contradiction(found: Sequence[SignedCommitment]) -> Contradiction:
         same.append(one)
     raise BadInput(
         f"that is no evidence: of {len(found)} commitments no two are signed by one node for one lease and token with "
-        "different results",
+        "different results; give files that hold two such",
         code="no_evidence",
     )

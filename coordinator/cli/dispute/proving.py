@@ -52,7 +52,9 @@ def _prove(
     escrow = shown.domain["escrow"] if receipts is not None and rpc is not None else None
     where = find_deployment(gateway, rpc, escrow, chain_id=shown.domain["chain_id"])
     if where.addresses.escrow.lower() != shown.domain["escrow"].lower():
-        raise BadInput(f"the receipts are for the escrow {shown.domain['escrow']}, not {where.addresses.escrow}")
+        raise BadInput(
+            f"the receipts are for the escrow {shown.domain['escrow']}: name the RPC of its chain with --rpc"
+        )
     with told():
         state, looked = look(where.reader(), job, shown.receipts, shown.domain)
     if state.state not in (JobState.PROPOSED, JobState.DISPUTED):
@@ -136,12 +138,12 @@ def _equivocation(
     found = contradiction([one for path in evidence for one in read_commitments(path)])
     where = find_deployment(gateway, rpc, found.escrow if rpc is not None else None, chain_id=found.chain_id)
     if where.addresses.escrow.lower() != found.escrow.lower():
-        raise BadInput(f"the commitments are for the escrow {found.escrow}, not {where.addresses.escrow}")
+        raise BadInput(f"the commitments are for the escrow {found.escrow}: name the RPC of its chain with --rpc")
     sender = client(where, key)
     with told():
         operator = sender.answers_for(found.node)
         if operator is None:
-            raise BadInput(f"no operator answers for node {found.node}: nobody can be slashed")
+            raise BadInput(f"no operator answers for node {found.node}: nobody can be slashed, try others")
         staked = sender.operator(operator)
         prepared = sender.prepare_prove_equivocation(*found.first, *found.second)
     confirm(

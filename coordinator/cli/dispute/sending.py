@@ -139,7 +139,7 @@ def confirm(what: str, *, yes: bool) -> None:
         raise BadInput("nothing was sent: add --yes to send it")
     print("Send it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise KilnetError("nothing was sent")
+        raise KilnetError("nothing was sent; add --yes to send it without being asked")
 
 
 def run(sender: ChainClient, prepared: PreparedTx) -> TxResult:
