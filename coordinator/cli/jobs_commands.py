@@ -1,4 +1,4 @@
-"""`kilnet jobs`, `job`, `cancel`, `pause`, `resume`, `approve`, `reject`, `watch`."""
+"""`kilnet jobs`, `job`, `change`, `cancel`, `pause`, `resume`, `approve`, `reject`, `watch`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from coordinator.cli.answer import answer
 from coordinator.cli.options import Gateway, Json, Key
+from jobs.errors import BadInput
 
 if TYPE_CHECKING:
     from jobs.wire import JobView
@@ -22,6 +23,7 @@ def register(app: typer.Typer) -> None:
     """Adds the commands that look after jobs."""
     app.command("jobs")(_jobs)
     app.command("job")(_job)
+    app.command("change")(_change)
     app.command("cancel")(_cancel)
     app.command("pause")(_pause)
     app.command("resume")(_resume)
@@ -63,6 +65,41 @@ def _job(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = Fal
         from coordinator.cli.report import job_table
 
         Console().print(job_table(view, info, [one.path for one in outputs]))
+
+
+def _change(
+    job: Job,
+    priority: Annotated[
+        int | None, typer.Option(help="Among your own jobs, the higher first: -100 to 100; a new job has 0.")
+    ] = None,
+    cap: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USD", help="Spend at most this, up to what is in escrow; the job waits when it is reached."
+        ),
+    ] = None,
+    gateway: Gateway = None,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
+    """Change a job that has not ended: its place among your own jobs, or its cap."""
+    from coordinator.cli.connection import Access, connect
+    from coordinator.cli.options import parse_usd
+
+    if priority is None and cap is None:
+        raise BadInput("nothing to change: give --priority or --cap")
+    if priority is not None and not -100 <= priority <= 100:
+        raise BadInput(f"--priority {priority}: write a number from -100 to 100")
+    amount = parse_usd("--cap", cap)
+    with connect(Access(gateway, key), nodes=None) as client:
+        view, info = client.change(job, priority=priority, cap_usd=amount), client.info()
+    if as_json:
+        from coordinator.cli.report import job_report
+
+        answer(job_report(view, info))
+    else:
+        held = view.quote.cap_usd if view.quote else "0"
+        print(f"job {view.id}: priority {view.priority}, at most {view.lowered_cap_usd or held} USD ({held} in escrow)")
 
 
 def _cancel(job: Job, gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:

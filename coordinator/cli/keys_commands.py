@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from coordinator.cli.answer import answer
-from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.options import Gateway, Json, Key, parse_usd
 from jobs.errors import BadInput
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 __all__ = ["register"]
 
@@ -55,7 +52,7 @@ def _create(
 
     if not 1 <= len(name) <= 100:
         raise BadInput("NAME: write 1 to 100 characters")
-    usd = {"usd_total": _usd("--usd-total", usd_total), "usd_per_day": _usd("--usd-per-day", usd_per_day)}
+    usd = {"usd_total": parse_usd("--usd-total", usd_total), "usd_per_day": parse_usd("--usd-per-day", usd_per_day)}
     if spend_limit is None:
         spend_limit = "0" if all(one is None for one in usd.values()) else "none"
     body = CreateApiKey(
@@ -85,21 +82,6 @@ def _units(text: str) -> int | None:
     if not (amount.is_finite() and 0 <= amount <= 10**12):
         raise BadInput(f"--spend-limit {text!r}: write an amount of KILN, such as 25, or none")
     return int(amount * UNIT)
-
-
-def _usd(option: str, text: str | None) -> Decimal | None:
-    """Raises BadInput."""
-    from decimal import Decimal, InvalidOperation
-
-    if text is None:
-        return None
-    try:
-        amount = Decimal(text.strip().removeprefix("$"))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not (amount.is_finite() and 0 <= amount <= 10**9 and amount == round(amount, 6)):
-        raise BadInput(f"{option} {text!r}: write an amount of USD, such as 25 or 2.50")
-    return amount
 
 
 def _list(gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from jobs.errors import BadInput
 __all__ = [
     "Deadline", "Devices", "Gateway", "Json", "Key", "MaxPrice", "MinMemory", "MinReputation", "MinVram", "Name",
     "Nodes", "NotRegions", "Out", "Owners", "Regions", "Unsandboxed", "Yes", "parse_constraints", "parse_price",
+    "parse_usd",
 ]  # fmt: skip
 
 Gateway = Annotated[str | None, typer.Option(help="The gateway's URL. [env: KILNET_GATEWAY]")]
@@ -94,3 +96,16 @@ def parse_price(text: str | None) -> float | None:
     if not 0 < value <= 1e9:
         raise BadInput(f"--max-price {text!r}: write a positive amount of USD, such as 2.50")
     return value
+
+
+def parse_usd(option: str, text: str | None) -> Decimal | None:
+    """An amount with at most six decimals. Raises BadInput."""
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not (amount.is_finite() and 0 <= amount <= 10**9 and amount == round(amount, 6)):
+        raise BadInput(f"{option} {text!r}: write an amount of USD, such as 25 or 2.50")
+    return amount

@@ -16,7 +16,7 @@ from coordinator.gateway.described import EVENTS
 from coordinator.gateway.jobs_seen import JobId, visible
 from coordinator.gateway.live_routes import LAST_EVENT, resume_after, streaming
 from coordinator.store.models import Event, Job
-from jobs.wire import AcceptJob, CreateJob, JobView, OutputView, ReceiptView, TileView
+from jobs.wire import AcceptJob, ChangeJob, CreateJob, JobView, OutputView, ReceiptView, TileView
 
 __all__ = ["router"]
 
@@ -83,6 +83,14 @@ def accept(
         gateway.db, gateway.settings, domain, owner=caller.address, job_id=job_id, body=body,
         api_key=caller.key.id if caller.key else None,
     )  # fmt: skip
+    return _shown(gateway, caller, job_id)
+
+
+@router.post("/{job_id}/change", response_model=JobView)
+def change(
+    gateway: Context, caller: SignedIn, job_id: JobId, body: Annotated[ChangeJob, from_caller(ChangeJob, MEBIBYTE)]
+) -> Response:
+    admission.change(gateway.db, gateway.settings, owner=caller.address, job_id=job_id, body=body)
     return _shown(gateway, caller, job_id)
 
 

@@ -18,9 +18,10 @@ from coordinator.leasing.judgeable import judgeable, must_be_measured
 from coordinator.leasing.lapses import lapsing
 from coordinator.leasing.offers import offer
 from coordinator.leasing.staked import Backing, lock_for, must_be_staked
+from coordinator.leasing.wishes import Ranked, at_cap, own_order, within_cap
 from coordinator.leasing.workers import Worker, seen, worker_of
 from coordinator.settlement import domain as settings_domain
-from coordinator.states import JOB_OPEN, LEASE_LIVE, change_work
+from coordinator.states import JOB_OPEN, LEASE_LIVE, change_work, lock_job
 from coordinator.store.database import Database, Stale
 from coordinator.store.models import Job, Lease, Node, Work
 from jobs.constraints import Needs
@@ -99,16 +100,22 @@ def _kinds(session: Session, worker: Worker, request: ClaimRequest, now: float) 
     return [kind for kind in kinds if kind is WorkKind.AUDIT or (kind is WorkKind.TILE and not late)]
 
 
-def _jobs(session: Session, worker: Worker, kinds: list[WorkKind], now: float) -> dict[WorkKind, list[str]]:
-    """Jobs that may give this worker work, by kind."""
+def _jobs(
+    session: Session, worker: Worker, kinds: list[WorkKind], now: float
+) -> tuple[dict[WorkKind, list[str]], list[Ranked]]:
+    """Jobs that may give this worker work, by kind; and the place of every open job among its owner's."""
     states = sorted({str(state) for kind in kinds for state in STATES_FOR[kind]})
     rows = session.execute(
-        select(Job.id, Job.state, Job.deadline, Job.spec, Job.quote["usd_per_kiln_hour"]).where(
-            Job.state.in_(states), Job.outcome.is_(None)
-        )
-    )
+        select(
+            Job.id, Job.state, Job.deadline, Job.spec, Job.quote["usd_per_kiln_hour"], Job.owner, Job.priority,
+            Job.lowered_cap,
+        ).where(Job.state.in_(states), Job.outcome.is_(None))
+    )  # fmt: skip
     found: dict[WorkKind, list[str]] = {kind: [] for kind in kinds}
-    for job_id, state, deadline, spec, price in rows:
+    ranked, capped = [], []
+    for job_id, state, deadline, spec, price, owner, priority, lowered in rows:
+        ranked.append(Ranked(job_id, owner, priority))
+        capped += [job_id] if lowered is not None else []
         needs = Needs.of(spec)
         if not worker.may_see(needs) or (deadline is not None and deadline <= now):
             continue
@@ -119,7 +126,10 @@ def _jobs(session: Session, worker: Worker, kinds: list[WorkKind], now: float) -
             no_auditor = kind is WorkKind.AUDIT and not worker.trusted and (worker.suspended or worker.barred)
             if state in STATES_FOR[kind] and not too_dear and not no_auditor:
                 found[kind].append(job_id)
-    return {kind: ids for kind, ids in found.items() if ids}
+    for job_id in capped:
+        if job_id in found.get(WorkKind.TILE, ()) and at_cap(session, session.get_one(Job, job_id)):
+            found[WorkKind.TILE].remove(job_id)
+    return {kind: ids for kind, ids in found.items() if ids}, ranked
 
 
 def _fitting(worker: Worker, jobs: dict[WorkKind, list[str]]) -> ColumnElement[bool]:
@@ -160,20 +170,23 @@ def _candidates(
     behind: Backing | None,
 ) -> Iterator[_Candidate]:
     """Work for this worker, best first: warm jobs, then by priority and age; then tiles that another is slow with."""
-    jobs = _jobs(session, worker, _kinds(session, worker, request, now), now)
+    jobs, ranked = _jobs(session, worker, _kinds(session, worker, request, now), now)
     if WorkKind.TILE in jobs and behind is not None:
         jobs[WorkKind.TILE] = [job for job in jobs[WorkKind.TILE] if behind.may_have(job)]
     if WorkKind.TILE in jobs:
         jobs[WorkKind.TILE] = judgeable(session, panel, worker, jobs[WorkKind.TILE])
-    jobs = {kind: ids for kind, ids in jobs.items() if ids}
+    back, places = own_order(session, ranked, jobs.get(WorkKind.TILE, ()), _fitting(worker, jobs), now)
+    fresh = {kind: [one for one in ids if kind is not WorkKind.TILE or one not in back] for kind, ids in jobs.items()}
+    jobs, fresh = ({kind: ids for kind, ids in of.items() if ids} for of in (jobs, fresh))
     if not jobs:
         return
+    age: ColumnElement[int] = case(places, value=Work.job_id, else_=Work.id) if places else Work.id.expression
     warmth = case({job: i for i, job in enumerate(request.warm)}, value=Work.job_id, else_=len(request.warm))
     pending = (
         select(Work, Job.spec)
         .join(Job, Job.id == Work.job_id)
-        .where(Work.state == str(WorkState.PENDING), Work.not_before <= now, _fitting(worker, jobs))
-        .order_by(Work.priority.desc(), *([warmth] if request.warm else []), Work.id)
+        .where(Work.state == str(WorkState.PENDING), Work.not_before <= now, _fitting(worker, fresh))
+        .order_by(Work.priority.desc(), *([warmth] if request.warm else []), age, Work.id)
     )
     auctions = Auctions(session, panel, worker, now)
     found = seen_rows = 0
@@ -238,6 +251,10 @@ def _lease(db: Database, session: Session, settings: Settings, worker: Worker, c
     if job.state not in STATES_FOR[WorkKind(work.kind)] or job.outcome is not None:
         return None
     if candidate.state is WorkState.LEASED and len(_live(session, work.id)) != 1:
+        return None
+    begun = work.kind == WorkKind.TILE and candidate.state is WorkState.PENDING
+    # Locked: two tiles at once must not go over the cap together.
+    if begun and job.lowered_cap is not None and not within_cap(session, lock_job(session, job.id), work.price):
         return None
     if work.kind == WorkKind.TILE and not lock_for(db, session, settings, worker, job.id, now):
         return None

@@ -11,6 +11,7 @@ from coordinator.leasing.auditors import Panel
 from coordinator.leasing.fitting import named, survey
 from coordinator.leasing.judgeable import asked
 from coordinator.leasing.lapses import lapsing
+from coordinator.leasing.wishes import at_cap
 from coordinator.states import LEASE_LIVE
 from coordinator.store.models import Job, Lease, Work
 from jobs.constraints import Needs
@@ -38,6 +39,8 @@ def waiting_for(session: Session, panel: Panel, job: Job, now: float) -> str | N
     ).one_or_none()
     if waiting is None:
         return None
+    if waiting.kind == WorkKind.TILE and at_cap(session, job):
+        return "a higher cap: what is left does not fit under the one that was set; `kilnet change --cap` raises it"
     workers = panel.online
     if waiting.for_node is not None:
         there = any(worker.address == waiting.for_node for worker in workers)

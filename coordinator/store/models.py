@@ -210,6 +210,10 @@ class Job(Base):
     cap: Mapped[int | None] = mapped_column(Amount)
     price: Mapped[int | None] = mapped_column(Amount)
     """What it would cost if every tile passed; what is settled is the sum of the receipts."""
+    lowered_cap: Mapped[int | None] = mapped_column(Amount)
+    """Below `cap`, where the client set one after the order: nothing is begun that might go over it."""
+    priority: Mapped[int] = mapped_column(default=0)
+    """Among its owner's jobs, the higher first."""
     deadline: Mapped[float | None]
     created_at: Mapped[float] = mapped_column(index=True)
     accepted_at: Mapped[float | None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
@@ -85,9 +86,18 @@ def job_views(session: Session, settings: Settings, jobs: Sequence[Job], *, now:
                 rewards=tuple(rewards.get(job.id, ())),
                 waiting_for=waiting.get(job.id),
                 lanes=lanes.get(job.id, {}),
+                priority=job.priority,
+                lowered_cap_usd=_usd(quote, job.lowered_cap),
             )
         )
     return views
+
+
+def _usd(quote: Quote | None, units: int | None) -> str | None:
+    """An amount of units in USD, at the rate of the job's quote."""
+    if quote is None or units is None:
+        return None
+    return f"{(Decimal(quote.cap_usd) * units / max(quote.cap, 1)).quantize(Decimal('0.000001'), ROUND_HALF_UP):f}"
 
 
 def _eta(state: JobState, tally: _Sums, done: float, now: float) -> float | None:

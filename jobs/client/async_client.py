@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from jobs.wire import (
     AddTarget,
     ApiKeyCreated,
     ApiKeyView,
+    ChangeJob,
     ConfirmTarget,
     CreateApiKey,
     Info,
@@ -197,6 +199,13 @@ class AsyncClient:
         is reached, Unavailable while the chain cannot be reached.
         """
         return await self._driver.run(self._account.accept(job, deadline_s=deadline_s))
+
+    async def change(self, job: str, *, priority: int | None = None, cap_usd: Decimal | None = None) -> JobView:
+        """Change a job that has not ended: its priority among the account's own jobs (-100..100, the higher first), or
+        its cap, at most what is in escrow: nothing more is begun that might go over it, and the job waits until the cap
+        is raised again. What is left out stays. Raises BadInput for a cap above the escrow."""
+        body = ChangeJob(priority=priority, cap_usd=cap_usd)
+        return await self._driver.run(self._account.post(JobView, f"/v1/jobs/{job}/change", body=body))
 
     async def cancel(self, job: str) -> JobView:
         """End the job: what has passed is paid, the rest refunded."""

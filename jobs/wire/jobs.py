@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from jobs.manifest import Manifest, Sha256
 from jobs.spec import JobSpec
 from jobs.states import JobKind, JobState, Verdict
 from jobs.tiles import Tile
-from jobs.wire.base import Address, Hex32, Signature, Units, Wire
+from jobs.wire.base import Address, Hex32, Signature, Units, Usd, Wire
 
 __all__ = [
     "AcceptJob", "AskView", "AttemptView", "AuctionView", "AuditedView", "BlobQuery", "BlobsMissing", "CreateJob",
@@ -125,6 +125,15 @@ class AcceptJob(Wire):
     permit: PermitSignature | None = None
 
 
+class ChangeJob(Wire):
+    """What is changed of a job that has not ended; what is left out stays."""
+
+    priority: Annotated[int, Field(ge=-100, le=100)] | None = None
+    """Among the account's own jobs, the higher first; a new job has 0."""
+    cap_usd: Usd | None = None
+    """At most what is in escrow; nothing is begun that might go over it."""
+
+
 class Rejection(Wire):
     """A tile of a node that was not taken, and why."""
 
@@ -183,6 +192,10 @@ class JobView(Wire):
     """In words, what the job waits for, such as a node that fits."""
     lanes: dict[str, int] = {}
     """How many of the tiles that passed were judged in each lane."""
+    priority: int = 0
+    """Among the account's own jobs, the higher first."""
+    lowered_cap_usd: str | None = None
+    """The cap, where it was set below what is in escrow; the job waits when nothing more fits under it."""
 
 
 class JobFacts(Wire):

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from coordinator.stack import temporary_stack
+from jobs.client import Client
+from tests.bench.eta import SAMPLES, measure_eta
 from tests.bench.farm import LARGE, SMALL, measure_farm
 from tests.bench.infer import classifier, encoder, measure_infer, reader
 from tests.bench.price import estimate_ratios
@@ -25,7 +27,7 @@ SCENES = Path(__file__).parents[2] / "samples" / "scenes"
 SCENE = SCENES / "still.blend"
 PRICED = [SCENES / "still.blend", SCENES / "animation.blend"]
 
-PARTS = ("render", "infer", "proofs", "price", "farm")
+PARTS = ("render", "infer", "proofs", "price", "farm", "eta")
 LOADS = ("encoder", "classifier", "reader")
 
 
@@ -50,6 +52,10 @@ def show(found: dict[str, dict[str, Any]]) -> None:
     for part, name, words in rows:
         if name in found.get(part, {}):
             print(f"{found[part][name]:10.3f}  {words}")
+    for sample in SAMPLES if "eta" in found else ():
+        got = found["eta"][sample]
+        words = f"{sample}, {got['seconds']:.0f} s: error of the time left at half time, at most 0.25"
+        print(f"{got['error_at_0.5']:10.3f}  {words}")
     for call, seconds in found.get("farm", {}).items():
         words = f"{seconds['large'] * 1000:.0f} ms of one core in a farm of {LARGE.nodes:,} nodes"
         print(f"{seconds['growth']:10.3f}  {call}: {words} against one of {SMALL.nodes}")
@@ -72,7 +78,14 @@ def main() -> None:
     if options.only in (None, "farm"):
         small, large = measure_farm(SMALL), measure_farm(LARGE)
         found["farm"] = {call: {"large": large[call], "growth": large[call] / small[call]} for call in small}
-    if options.only not in ("proofs", "price", "farm"):
+    if options.only in (None, "eta"):
+        with (
+            tempfile.TemporaryDirectory(prefix="kilnet-bench-") as temporary,
+            temporary_stack(nodes=2, data=Path(temporary) / "data") as stack,
+            Client(stack.gateway_url, str(stack.key_file)) as client,
+        ):
+            found["eta"] = measure_eta(client, Path(temporary))
+    if options.only not in ("proofs", "price", "farm", "eta"):
         with tempfile.TemporaryDirectory(prefix="kilnet-bench-") as temporary:
             folder = Path(temporary)
             with temporary_stack(nodes=1, data=folder / "data") as stack:
