@@ -107,8 +107,9 @@ def career(saves: float, refused_at: Callable[[int], float], *, start: int = GOO
     `refused_at(m)` is the chance that a tile is refused of which m cells are redone; 0 < it <= 1 for all m. Suspicion
     is a Markov chain: from x the tile is refused with d(m(x)) and suspicion rises to x + REFUSAL, else it falls by m(x)
     and never below GOOD; at PATTERN it ends. With P the chain among the states before the end, the expected visits are
-    the row of (I - P)^-1 that belongs to `start`; expectations are sums over visits. Raises ValueError where a tile can
-    never be refused: such a career has no end.
+    the row of (I - P)^-1 that belongs to `start`; expectations are sums over visits. Refusals that are remembered
+    (verification.policy.repeats) end it sooner still, which is left out. Raises ValueError where a tile can never be
+    refused: such a career has no end.
     """
     index, order = {start: 0}, [start]
     moves: list[tuple[float, int | None, int]] = []

@@ -16,8 +16,8 @@ by one for each cell, rises by REFUSAL for each refused tile, and starts at 0.
 
 It never falls below GOOD, so a long honest past buys nothing (this makes it Page's test [2]: one that never stops). A
 refused tile counts once however many cells differ, and a tile's cells count up to MOST_CREDIT: what goes wrong within
-one tile has one cause. docs/decisions/0013 gives reasons for the numbers; tests/unit/test_policy.py measures the error
-rates.
+one tile has one cause. Beside the test, more than REFUSALS_FORGIVEN refusals in REMEMBERED tiles are a pattern too.
+docs/decisions/0013 and 0021 give reasons for the numbers; tests/unit/test_policy.py measures the error rates.
 
 [1] A. Wald, Sequential Tests of Statistical Hypotheses, Annals of Mathematical Statistics 16 (1945), 117-186.
 [2] E. S. Page, Continuous Inspection Schemes, Biometrika 41 (1954), 100-115.
@@ -32,8 +32,8 @@ from jobs.planner import WHOLE_RUN
 
 __all__ = [
     "CHEAT_SHARE", "ERROR_RATE", "FAULT_RATE", "FLOOR", "GOOD", "LAPSES_FORGIVEN", "MISSED", "MOST_CREDIT", "PATTERN",
-    "RECHECK_SHARE", "REFUSAL", "TOLERANT_FLOOR", "Standing", "after_accept", "after_refusal", "floor_for",
-    "frames_again", "keeps_its_word", "probes", "standing", "survival",
+    "RECHECK_SHARE", "REFUSAL", "REFUSALS_FORGIVEN", "REMEMBERED", "TOLERANT_FLOOR", "Standing", "after_accept",
+    "after_refusal", "floor_for", "frames_again", "keeps_its_word", "probes", "repeats", "standing", "survival",
 ]  # fmt: skip
 
 CHEAT_SHARE = 0.05
@@ -52,6 +52,13 @@ PATTERN = math.ceil(_BOUND / _PASS)
 """135: two refusals of a new node, three in short order of one in good standing."""
 REFUSAL = round(math.log(CHEAT_SHARE / FAULT_RATE) / _PASS)
 """121: how many cells must come out to make up for one refused tile."""
+
+REMEMBERED = 200
+"""Judged tiles of a node over which its refusals are counted, whatever came out in between."""
+REFUSALS_FORGIVEN = 4
+"""Of these, so many may be refused. The test above forgets a refusal within six tiles, so that who works honestly for
+just so long could go on for ever. An honest node at FAULT_RATE has 200 x 8 x 1e-4 = 0.16 refusals in 200 tiles, and
+more than four once in 1,300,000 times; with 24 cells a tile once in 7,000 (Poisson)."""
 
 FLOOR = 8
 """Cells of each tile of a node in good standing. 7 refuse a cheat of CHEAT_SHARE within 20 tiles in 999 of 1,000 cases
@@ -105,6 +112,11 @@ def after_accept(suspicion: int, cells: int) -> int:
 def after_refusal(suspicion: int) -> int:
     """Suspicion after a tile was refused."""
     return max(GOOD, suspicion) + REFUSAL
+
+
+def repeats(refusals: int) -> bool:
+    """Whether so many refusals in the last REMEMBERED judged tiles are a pattern by themselves."""
+    return refusals > REFUSALS_FORGIVEN
 
 
 def probes(suspicion: int, *, cells: int, floor: int = FLOOR, grounds: int = 0, least: int = 1) -> int:

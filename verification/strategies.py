@@ -31,7 +31,7 @@ from verification.economics import (
     wash_trading,
 )
 from verification.limits import ADVERSARIES, SHIPPED
-from verification.policy import FLOOR, GOOD, MOST_CREDIT, floor_for, frames_again
+from verification.policy import FLOOR, GOOD, MOST_CREDIT, REFUSALS_FORGIVEN, REMEMBERED, floor_for, frames_again
 
 __all__ = ["Cheat", "Outcome", "cheats", "least_shares", "outcome_of", "outcomes"]
 
@@ -192,9 +192,10 @@ def outcome_of(cheat: Cheat, stake: float) -> Outcome:
 
 
 def _resting(best: Cheat) -> Outcome:
-    """Cheats in good standing until refused, then works honestly until that is forgotten: 1/d tiles and six more."""
+    """Cheats in good standing until refused, then works honestly until that is forgotten: by the test after six tiles,
+    and so that no more than REFUSALS_FORGIVEN are remembered, which is what keeps it from ever being a pattern."""
     chance = best.at_floor()
-    rest = math.ceil(-GOOD / MOST_CREDIT)
+    rest = max(math.ceil(-GOOD / MOST_CREDIT), REMEMBERED / REFUSALS_FORGIVEN - 1 / chance)
     profit = gain(best.saves, chance) / chance / (1 / chance + rest)
     name = f"the best of these ({best.name}) until refused, then honest until forgotten"
     return Outcome(name, best.touches, best.saves, chance, None, profit, 0.0, profit, "no stake is ever lost")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from coordinator.store.models import Node, Strike
-from jobs.states import StrikeState
-from verification.policy import GOOD, REFUSAL, Standing, after_accept, standing
+from coordinator.store.models import Lease, Node, Strike
+from jobs.states import LeaseState, StrikeState, WorkKind
+from verification.policy import GOOD, REFUSAL, REMEMBERED, Standing, after_accept, repeats, standing
 
 __all__ = ["blame", "pardon", "praise", "review"]
 
@@ -38,8 +38,8 @@ def pardon(session: Session, address: str) -> None:
 
 
 def review(session: Session, address: str) -> None:
-    """Suspend the worker if its refusals are a pattern; those that a second auditor is still asked about do not count
-    towards one."""
+    """Suspend the worker if its refusals are a pattern, by the test or by their number among its last tiles; those that
+    a second auditor is still asked about do not count towards one."""
     node = session.get_one(Node, address, populate_existing=True)
     open_ones = session.scalar(
         select(func.count()).where(
@@ -47,8 +47,26 @@ def review(session: Session, address: str) -> None:
         )
     )
     decided = node.suspicion - REFUSAL * (open_ones or 0)
-    if standing(decided) is Standing.PATTERN and node.suspended is None:
+    if node.suspended is None and (standing(decided) is Standing.PATTERN or repeats(_recent(session, address))):
         node.suspended = (
             f"{node.rejected} of its {node.rejected + node.accepted} tiles were refused; ask the operator to look at it"
         )
         session.flush()
+
+
+def _recent(session: Session, address: str) -> int:
+    """How many of a worker's last REMEMBERED judged tiles were refused, and count against it."""
+    judged = (str(LeaseState.ACCEPTED), str(LeaseState.REJECTED))
+    last = (
+        select(Lease.id)
+        .where(Lease.node == address, Lease.kind == str(WorkKind.TILE), Lease.state.in_(judged))
+        .order_by(Lease.created_at.desc(), Lease.id)
+        .limit(REMEMBERED)
+        .subquery()
+    )
+    return session.scalar(
+        select(func.count(func.distinct(Strike.lease_id))).where(
+            Strike.node == address, Strike.counted.is_(True), Strike.state != str(StrikeState.OPEN),
+            Strike.lease_id.in_(select(last.c.id)),
+        )
+    ) or 0  # fmt: skip

@@ -19,7 +19,7 @@ from jobs.wire import Fail, LeaseOffer
 from tests.coordinator.world import CLASS, CONTRACT, OTHER_CLASS, Person, World, true_bytes
 from verification.challenge import draw_cells
 from verification.commitment import commit as commit_tile
-from verification.policy import REFUSAL
+from verification.policy import REFUSAL, REFUSALS_FORGIVEN, Standing, standing
 
 AUDIT = WorkKind.AUDIT
 
@@ -196,6 +196,26 @@ def test_a_pattern_of_refusals_suspends(world: World) -> None:
     assert world.claim(cheat) is None
     with world.db.read() as session:
         assert "2 of its 2 tiles were refused" in str(session.get_one(Node, cheat.address).suspended)
+
+
+def test_who_cheats_again_and_again_in_good_standing_is_suspended(world: World) -> None:
+    """Six honest tiles after each false one, so that the test forgets it: the fifth of them within 200 tiles suspends,
+    the fourth does not."""
+    cheat, auditor = world.worker(), world.worker(world.trusted)
+    for false in range(1, REFUSALS_FORGIVEN + 2):
+        for _ in range(6):
+            world.job(tiles=1, count=60)
+            audited(world, cheat, auditor)
+        with world.db.read() as session:
+            row = session.get_one(Node, cheat.address)
+            assert (standing(row.suspicion), row.suspended, row.rejected) == (Standing.GOOD, None, false - 1)
+        world.job(tiles=1, count=60)
+        audited(world, cheat, auditor, bytes(80 * 60))
+    with world.db.read() as session:
+        row = session.get_one(Node, cheat.address)
+        assert standing(row.suspicion) is Standing.NEW and "5 of its 35 tiles were refused" in str(row.suspended)
+    world.job(tiles=1)
+    assert world.claim(cheat) is None
 
 
 def test_an_auditor_that_breaks_its_word_does_not_decide(world: World) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
 from jobs.pricing import FEE_BPS, REWARD_BPS
-from verification.policy import Standing, keeps_its_word, standing
+from verification.policy import REMEMBERED, Standing, keeps_its_word, standing
 from verification.strategies import Cheat, cheats
 
 __all__ = ["PEOPLE", "Kind", "Node", "people"]
@@ -69,6 +70,8 @@ class Node:
     """On jobs of its own, less what came back of them."""
     tiles: int = 0
     refused: int = 0
+    remembered: deque[bool] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """Its last judged tiles under its present name: whether each was refused."""
     kept: dict[int, int] = field(default_factory=dict)
     lapsed: dict[int, int] = field(default_factory=dict)
     """Leases by epoch."""

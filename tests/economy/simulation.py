@@ -20,7 +20,7 @@ from tests.economy.agents import Kind, Node, people
 from tests.economy.ledger import Ledger
 from verification.challenge import draw_cells
 from verification.economics import DEFAULT_STAKE_USD
-from verification.policy import FLOOR, Standing, after_accept, after_refusal, probes, standing
+from verification.policy import FLOOR, Standing, after_accept, after_refusal, probes, repeats, standing
 
 __all__ = ["Economy", "Epoch", "simulate"]
 
@@ -190,6 +190,7 @@ class Economy:
             drawn = draw_cells(self.rng.bytes(32), tile, secret, cells=CELLS, probes=wanted)
             # Which cells are faked is the node's choice, which cells are drawn is not: any fixed set will do.
             caught = any(cell < faked for cell in drawn)
+        node.remembered.append(caught)
         if not caught:
             node.suspicion = after_accept(node.suspicion, wanted)
             return True
@@ -205,7 +206,7 @@ class Economy:
 
     def _consequences(self, node: Node, epoch: int) -> None:
         """A pattern costs the stake, half of it to whoever found it; who has many names takes the next one before."""
-        if standing(node.suspicion) is Standing.PATTERN:
+        if standing(node.suspicion) is Standing.PATTERN or repeats(sum(node.remembered)):
             stake = self.ledger.balances[node.stake]
             self.ledger.burn(node.stake, stake - stake // 2)
             self.ledger.move(node.stake, "treasury", stake // 2)
@@ -214,6 +215,7 @@ class Economy:
         elif node.kind is Kind.IDENTITIES:
             node.waiting.append((epoch + UNBONDING, node.stake))
             node.identity, node.suspicion = node.identity + 1, 0
+            node.remembered.clear()
             if self.ledger.balances[node.account] >= STAKE:
                 self.ledger.move(node.account, node.stake, STAKE)
             else:

@@ -102,6 +102,28 @@ def test_a_node_in_good_standing_with_faults_lasts_long() -> None:
     assert all(tiles_until(rng, policy.FAULT_RATE, most=4000, start=GOOD)[1] < PATTERN for _ in range(100))
 
 
+@pytest.mark.parametrize(("cells", "once_in"), [(FLOOR, 1_000_000), (policy.TOLERANT_FLOOR, 5_000)])
+def test_refusals_that_are_remembered_are_hardly_ever_an_honest_nodes(cells: int, once_in: int) -> None:
+    """By the binomial, at the rate allowed for faults: more than are forgiven among the tiles that are remembered."""
+    refused, tiles = 1 - (1 - policy.FAULT_RATE) ** cells, policy.REMEMBERED
+    few = sum(
+        math.comb(tiles, k) * refused**k * (1 - refused) ** (tiles - k) for k in range(policy.REFUSALS_FORGIVEN + 1)
+    )
+    assert 1 - few < 1 / once_in
+    assert not policy.repeats(policy.REFUSALS_FORGIVEN) and policy.repeats(policy.REFUSALS_FORGIVEN + 1)
+
+
+def test_who_works_honestly_until_it_is_forgotten_is_a_pattern_soon() -> None:
+    """Six honest tiles after each faked one: the test never calls it a pattern, its refusals do, by the 35th tile."""
+    suspicion, refusals, tiles = GOOD, 0, 0
+    while not policy.repeats(refusals):
+        fakes = policy.standing(suspicion) is Standing.GOOD
+        suspicion = policy.after_refusal(suspicion) if fakes else policy.after_accept(suspicion, 3 * FLOOR)
+        refusals, tiles = refusals + fakes, tiles + 1
+        assert suspicion < PATTERN
+    assert tiles <= 35 < policy.REMEMBERED
+
+
 @pytest.mark.parametrize(("share", "within"), [(0.05, 20), (0.1, 12), (0.5, 3)])
 def test_a_cheat_in_good_standing_is_refused_soon(share: float, within: int) -> None:
     """A share of 5% is refused within 20 tiles in 999 of 1,000 cases, by formula and over 20,000 nodes."""
