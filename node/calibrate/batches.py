@@ -21,13 +21,15 @@ from node.runner_pool import RunnerPool, WarmRunner
 from node.runner_programs import ONNX
 from node.runners.onnx.cheaper import CHEAPER
 
-__all__ = ["INFER_CHEATS", "Results", "Workbench", "cheated"]
+__all__ = ["INFER_CHEATS", "TAPPED", "Results", "Workbench", "cheated"]
 
 Results = NDArray[np.uint8]
 """(items, item_bytes): each item's outputs, then its fingerprint."""
 
 _TAIL = 64
-_PLAIN, _TAPPED, _ITEMS, _SMALLER = "model.onnx", "tapped.onnx", "items.npz", "half-size.npz"
+TAPPED = "tapped.onnx"
+"""The model with its fingerprint tap as an output, in the model's folder."""
+_PLAIN, _ITEMS, _SMALLER = "model.onnx", "items.npz", "half-size.npz"
 
 
 class Workbench:
@@ -55,12 +57,12 @@ class Workbench:
             asked = {"model": f"/job/{_PLAIN}", "inputs": f"/job/{_ITEMS}", "micro_batch": 4, "fingerprint_seed": 7}
             contract = runner.request("describe", asked)["contract"]
             runner.request(
-                "instrument", {"model": f"/job/{_PLAIN}", "tap": contract["tap"], "out": f"/scratch/{_TAPPED}"}
+                "instrument", {"model": f"/job/{_PLAIN}", "tap": contract["tap"], "out": f"/scratch/{TAPPED}"}
             )
-            shutil.copyfile(runner.scratch / _TAPPED, folder / _TAPPED)
+            shutil.copyfile(runner.scratch / TAPPED, folder / TAPPED)
             runner.clear()
             for name, make in CHEAPER.items():
-                make(folder / _TAPPED, folder / f"{name}.onnx")
+                make(folder / TAPPED, folder / f"{name}.onnx")
             (folder / "mark").write_text(mark)
             kept.write_text(json.dumps(contract))
         return InferContract.model_validate_json(kept.read_text())
@@ -70,7 +72,7 @@ class Workbench:
         case: ModelCase,
         contract: InferContract,
         *,
-        model: str = _TAPPED,
+        model: str = TAPPED,
         items: str = _ITEMS,
         one_by_one: bool = False,
     ) -> Results:
@@ -93,14 +95,25 @@ class Workbench:
     def _run(
         self, case: ModelCase, contract: InferContract, model: str, items: str, chosen: list[int] | None = None
     ) -> Results:
-        runner = self._runner(case)
-        count = case.count if chosen is None else len(chosen)
+        return self.ask(
+            self.pool, contract, self.folder / case.name, model, items, count=case.count, chosen=chosen
+        )  # fmt: skip
+
+    @staticmethod
+    def ask(
+        pool: RunnerPool, contract: InferContract, folder: Path, model: str, items: str, *, first: int = 0,
+        count: int = 0, chosen: list[int] | None = None,
+    ) -> Results:  # fmt: skip
+        """`count` items from `first` on, as a worker does a tile, or the `chosen` ones in that order, as an auditor
+        does; `model` and `items` are files of `folder`."""
+        runner = pool.get(ONNX, folder.name, folder)
+        count = count if chosen is None else len(chosen)
         answer = runner.request(
             "infer" if chosen is None else "infer_items",
             {
                 "model": f"/job/{model}", "contract": contract.model_dump(mode="json"), "out": "/scratch/items.raw",
                 "inputs": [{"path": f"/job/{items}", "first": 0}], "other_class": True,
-                **({"first": 0, "count": count} if chosen is None else {"items": chosen}),
+                **({"first": first, "count": count} if chosen is None else {"items": chosen}),
             },
         )  # fmt: skip
         data = bytearray(count * contract.item_bytes)

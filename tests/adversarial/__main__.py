@@ -8,22 +8,35 @@ import os
 import sys
 from pathlib import Path
 
+from tests.adversarial.honest import count_honest
 from tests.adversarial.material import AWKWARD, REPO, gather
 from tests.adversarial.pictures import draw
 from tests.adversarial.report import calibrations, markdown, write_into
-from tests.adversarial.table import build, count_honest
+from tests.adversarial.table import build, draw_across
 from verification.limits import ADVERSARIES, SHIPPED
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.adversarial")
-    parser.add_argument("--draws", type=int, default=1000, help="trials for each cheat and lane")
+    parser.add_argument("--draws", type=int, default=1000, help="trials for each cheat and lane; 0: keep the last")
     parser.add_argument("--honest", type=int, default=14, help="more honest pictures of each scene")
+    parser.add_argument(
+        "--honest-of", default="", help="NAME=COUNT, with commas: more of scenes that render fast, fewer of slow ones"
+    )
     parser.add_argument("--only", default="", help="names of scenes, with commas; default: all")
     parser.add_argument("--cached", action="store_true", help="of emulated classes only what was rendered before")
     parser.add_argument(
         "--honest-only", action="store_true", help="count honest tiles anew and keep the last draws of cheats"
     )
+    parser.add_argument(
+        "--across-only",
+        action="store_true",
+        help="draw renders across classes anew, honest and cheating, where there are any; all else stays",
+    )
+    parser.add_argument(
+        "--items-only", action="store_true", help="count honest tiles of inference anew; all else stays"
+    )
+    parser.add_argument("--slow-items", action="store_true", help="count them across emulated classes too")
     parser.add_argument("--anew", action="store_true", help="forget the rows of a run that was cut short")
     parser.add_argument("--no-write", action="store_true", help="print the table and leave the files alone")
     asked = parser.parse_args()
@@ -34,16 +47,29 @@ def main() -> None:
 
     material = gather(
         [folder] if folder.is_dir() else [],
-        only=tuple(name for name in asked.only.split(",") if name),
+        only=("no scene",) if asked.items_only else tuple(name for name in asked.only.split(",") if name),
+        infer=not (asked.items_only or asked.across_only),
         honest=asked.honest,
+        honest_of={
+            name: int(count) for name, _, count in (one.partition("=") for one in asked.honest_of.split(",") if one)
+        },
         render=not asked.cached,
+        audit=not asked.across_only,
         say=say,
     )
     kept = AWKWARD.parent / "rows.json"
     if asked.anew:
         kept.unlink(missing_ok=True)
-    if asked.honest_only:
-        found = json.loads((SHIPPED / ADVERSARIES).read_text(encoding="utf-8")) | {"honest": count_honest(material)}
+    part = asked.honest_only or asked.across_only or asked.items_only
+    if part:
+        found = json.loads((SHIPPED / ADVERSARIES).read_text(encoding="utf-8"))
+        if asked.across_only and asked.draws:
+            draw_across(found["render"], material, asked.draws, say)
+        counted = count_honest(material, items=not asked.across_only, slow_items=asked.slow_items, say=say)
+        before = found["honest"]
+        for lane in ("render_tolerant", "infer_tolerant"):
+            counted[lane] = before.get(lane, {}) | counted[lane]
+        found["honest"] = before | counted
     else:
         found = build(material, draws=asked.draws, kept=kept, say=say)
     text = markdown(found)
@@ -53,8 +79,9 @@ def main() -> None:
         page = REPO / "docs" / "proof.md"
         write_into(page, "adversaries", text)
         write_into(page, "calibrations", calibrations(SHIPPED))
-        draw(REPO / "docs" / "images")
-        kept.unlink(missing_ok=True)
+        if not part:
+            draw(REPO / "docs" / "images")
+            kept.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from node.runner_process import RunnerFailure
 from verification.calibration import Calibration
 from verification.limits import SHIPPED, Limits
 
-__all__ = ["EMULATED", "Batch", "Material", "Picture", "gather"]
+__all__ = ["AWKWARD", "EMULATED", "ITEMS", "SWITCHED", "WORK", "Batch", "Material", "Picture", "gather"]
 
 REPO = Path(__file__).parents[2]
 WORK = REPO / "build" / "calibrate"
@@ -36,19 +36,23 @@ AWKWARD = REPO / "build" / "adversaries" / "awkward"
 ITEMS = 8
 """Of each model; as many as the shipped calibrations ran."""
 EMULATED = {"avx2": "qemu-x86_64 -cpu max", "no-avx2": "qemu-x86_64 -cpu max,-avx2"}
-"""Numerics classes that this machine can have through an emulator."""
-_SLUGS = {"avx2": "qemu-x86-64-cpu-max", "no-avx2": "qemu-x86-64-cpu-max-avx2"}
+"""Numerics classes that this machine can have through an emulator, at a fiftieth of its speed."""
+SWITCHED = {"sse42": "env CYCLES_CPU_NO_AVX2=1"}
+"""A class that Cycles has by a switch of its own, at full speed: its kernel for machines without AVX2."""
+_SLUGS = {
+    "avx2": "qemu-x86-64-cpu-max", "no-avx2": "qemu-x86-64-cpu-max-avx2", "sse42": "env-cycles-cpu-no-avx2-1"
+}  # fmt: skip
 
 
 @dataclass
 class Picture:
     """One shot: the worker's, the auditor's (this class; put together from cells rendered alone by a runner that had
-    rendered other things before), and those of other classes by name."""
+    rendered other things before; None where that was not asked for), and those of other classes by name."""
 
     shot: Shot
     contract: RenderContract
     honest: Planes
-    audited: Planes
+    audited: Planes | None
     others: dict[str, Planes] = field(default_factory=dict)
     cheats: dict[str, Planes] = field(default_factory=dict)
 
@@ -75,28 +79,38 @@ class Material:
 
 
 def gather(
-    scenes: list[Path], *, only: tuple[str, ...] = (), honest: int = 0, emulate: bool = True, render: bool = True,
-    models: tuple[str, ...] = (), say: Callable[[str], None] = print,
+    scenes: list[Path], *, only: tuple[str, ...] = (), honest: int = 0, render: bool = True,
+    audit: bool = True, infer: bool = True, models: tuple[str, ...] = (), honest_of: Mapping[str, int] | None = None,
+    say: Callable[[str], None] = print,
 ) -> Material:  # fmt: skip
-    """Render what is not there yet; `honest` more pictures of each scene. Of emulated classes only what `kilnet
-    calibrate` has rendered already is taken where `render` is False."""
+    """Render what is not there yet; `honest` more pictures of each scene, of some as many as `honest_of` says. Of
+    emulated classes only what `kilnet calibrate` has rendered already is taken where `render` is False; cells are not
+    redone in this class where `audit` is False, models not run where `infer` is."""
+    wrappers = EMULATED | SWITCHED
     warnings.simplefilter("ignore", RuntimeWarning)
     found = Material(limits=dict(_limits()))
     _awkward()
     with ExitStack() as stack:
         own = stack.enter_context(Side.of("a").pool(WORK / "runners-worker"))
-        audit = stack.enter_context(Side.of("a").pool(WORK / "runners-auditor"))
-        classes = {name: Side.of(name, wrapper=wrapper) for name, wrapper in EMULATED.items()} if emulate else {}
+        again = stack.enter_context(Side.of("a").pool(WORK / "runners-auditor"))
+        classes = {name: Side.of(name, wrapper=wrapper) for name, wrapper in wrappers.items()}
         pools = {
-            name: stack.enter_context(side.pool(WORK / f"runners-{name}")) if render else None
+            name: stack.enter_context(side.pool(WORK / f"runners-{name}")) if render or name in SWITCHED else None
             for name, side in classes.items()
         }
-        worker, auditor = Studio(Side.of("a"), own, WORK / "renders"), Studio(Side.of("a"), audit, WORK / "renders")
+        worker, auditor = Studio(Side.of("a"), own, WORK / "renders"), Studio(Side.of("a"), again, WORK / "renders")
         others: dict[str, Any] = {name: Studio(classes[name], pools[name], WORK / "renders") for name in classes}  # type: ignore[arg-type]
         elsewhere: Planes | None = None
         for scene in gathered([*scenes, AWKWARD], WORK / "scenes", only=only):
             try:
-                for picture in _pictures(scene, worker, auditor, others, honest, elsewhere):
+                for picture in _pictures(
+                    scene,
+                    worker,
+                    auditor if audit else None,
+                    others,
+                    (honest_of or {}).get(scene.name, honest),
+                    elsewhere,
+                ):
                     found.pictures.append(picture)
                     if picture.cheats:
                         elsewhere = picture.honest[
@@ -106,10 +120,12 @@ def gather(
                 found.skipped.append(f"{scene.name}: {' '.join(str(error).split())[:160]}")
             say(f"{scene.name}: {sum(p.shot.scene.name == scene.name for p in found.pictures)} pictures")
         benches = {
-            name: Workbench(side, pools[name], WORK / "models", WORK / "results") for name, side in classes.items()
+            name: Workbench(side, pools[name], WORK / "models", WORK / "results")
+            for name, side in classes.items()
+            if name in EMULATED
         }  # type: ignore[arg-type]
-        first, second = (Workbench(Side.of("a"), pool, WORK / "models", WORK / "results") for pool in (own, audit))
-        for case in find_models([], ITEMS, only=models):
+        first, second = (Workbench(Side.of("a"), pool, WORK / "models", WORK / "results") for pool in (own, again))
+        for case in find_models([], ITEMS, only=models) if infer else ():
             contract = first.contract(case)
             mine, theirs = first.results(case, contract), second.results(case, contract, one_by_one=True)
             batch = Batch(case.name, contract, mine, theirs)
@@ -125,13 +141,19 @@ def gather(
 
 
 def _pictures(
-    scene: Scene, worker: Studio, auditor: Studio, others: dict[str, Studio], honest: int, elsewhere: Planes | None
+    scene: Scene,
+    worker: Studio,
+    auditor: Studio | None,
+    others: dict[str, Studio],
+    honest: int,
+    elsewhere: Planes | None,
 ) -> Iterator[Picture]:
     cheated_on, plain = shots_of(scene, cheats=1, honest=honest)
     for shot in (*cheated_on, *plain):
         contract = worker.contract(shot)
         mine = worker.tile(shot, contract)
-        picture = Picture(shot, contract, mine, pasted(auditor.cells(shot, contract), len(contract.channels)))
+        redone = pasted(auditor.cells(shot, contract), len(contract.channels)) if auditor is not None else None
+        picture = Picture(shot, contract, mine, redone)
         for name, studio in others.items():
             made = _if_there(lambda studio=studio, shot=shot, contract=contract: studio.tile(shot, contract))
             if made is not None:

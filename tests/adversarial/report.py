@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from verification.calibration import Calibration
+from verification.policy import TOLERANT_FLOOR
 
 __all__ = ["calibrations", "markdown", "write_into"]
 
 _MARKS = ("<!-- {}: written by `make adversaries` -->", "<!-- {}: end -->")
+_CLASSES = {"avx2": "AVX2", "no-avx2": "no AVX2", "sse42": "Cycles' kernel without AVX2"}
 _NAMES = {"phash": "pHash", "dhash": "dHash", "ssim": "SSIM", "redundancy": "two nodes"}
 
 
@@ -24,11 +26,23 @@ def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}" if 0 < value < 0.9995 else f"{value:.0%}"
 
 
+def _columns(rows: list[dict[str, Any]], floor: int) -> list[tuple[str, str, int]]:
+    """(class in words, key in a row, cells) of everything that was measured across classes."""
+    found = []
+    for name, what in _CLASSES.items():
+        for key in (f"{name}_floor", name):
+            entry = next((row[key] for row in rows if key in row), None)
+            if entry is not None:
+                found.append((what, key, int(entry.get("probes", floor))))
+    return found
+
+
 def markdown(found: dict[str, Any]) -> str:
     """The whole section."""
     probes, honest = found["probes"], found["honest"]
     exact, items = honest["render_exact"], honest["infer_exact"]
     rivals = {row["name"]: row for row in found["rivals"]}
+    columns = _columns(found["render"], probes["floor"])
     lines = [
         f"Measured on {found['made']}: {found['scenes']} scenes, {found['pictures']} pictures of {found['cells']} cells, each"
         f" a tile; {found['draws']:,} draws for each figure, every draw a lease, a commitment and a challenge of its own,"
@@ -48,13 +62,15 @@ def markdown(found: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        f"Across numerics classes (the tolerant lane, {probes['floor']} cells), refused by an auditor of another class:",
+        "Across numerics classes (the tolerant lane), refused by an auditor of another class, by the cells that it redoes. Policy"
+        f" draws {TOLERANT_FLOOR} at least; what was measured with {probes['floor']} alone is from before it did:",
         "",
-        "| render cheat | AVX2 | no AVX2 |",
-        "|---|---|---|",
+        "| render cheat | " + " | ".join(f"{what}, {cells} cells" for what, _, cells in columns) + " |",
+        "|---|" + "---|" * len(columns),
     ]
     lines += [
-        f"| {row['what']} | {_share(row.get('avx2'))} | {_share(row.get('no-avx2'))} |" for row in found["render"]
+        f"| {row['what']} | " + " | ".join(_share(row.get(key)) for _, key, _ in columns) + " |"
+        for row in found["render"]
     ]
     lines += [
         "",
@@ -72,19 +88,21 @@ def markdown(found: dict[str, Any]) -> str:
         "",
         "| lane | tiles | refused | second look |",
         "|---|---|---|---|",
-        f"| render, exact: every cell of {exact['pictures']} pictures of {exact['scenes']} scenes, by auditors whose runners had"
-        f" rendered other frames and the low-resolution reference first | {exact['tiles']:,} | {exact['refused']} | 0 |",
+        f"| render, exact: every cell of{_pictures(exact)}, in tiles of four; auditors' runners had rendered other frames and"
+        f" the low-resolution reference first | {exact['tiles']:,} | {exact['refused']} | 0 |",
     ]
     for other, counted in honest["render_tolerant"].items():
         lines.append(
-            f"| render, tolerant: native against {other}, both ways | {counted['tiles']:,} | {counted['refused']} |"
-            f" {counted['escalated']} |"
+            f"| render, tolerant: native against {_CLASSES[other]}, both ways,{_pictures(counted)} in tiles of eight cells | {counted['tiles']:,} |"
+            f" {counted['refused']} | {counted['escalated']} |"
         )
-    lines.append(f"| inference, exact: {items['models']} models | {items['tiles']:,} | {items['refused']} | 0 |")
+    lines.append(
+        f"| inference, exact: {items['models']} models{_items(items)} | {items['tiles']:,} | {items['refused']} | 0 |"
+    )
     for other, counted in honest["infer_tolerant"].items():
         lines.append(
-            f"| inference, tolerant: native against {other}, both ways | {counted['tiles']:,} | {counted['refused']} |"
-            f" {counted['escalated']} |"
+            f"| inference, tolerant: native against {_CLASSES[other]}, both ways, {counted['models']} models{_items(counted)} |"
+            f" {counted['tiles']:,} | {counted['refused']} | {counted['escalated']} |"
         )
     lines += [
         "",
@@ -102,6 +120,24 @@ def markdown(found: dict[str, Any]) -> str:
             lines.append(f"| {row['what']} | {_percent(row['floor']['share'])} | {figures} | 0% |")
     lines += ["", *(f"Not measured: {entry}." for entry in found["skipped"])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _pictures(counted: dict[str, int]) -> str:
+    """How many pictures, where that was counted."""
+    if "pictures" not in counted:
+        return ""
+    adaptive = f" ({counted['adaptive']} with adaptive sampling)" if "adaptive" in counted else ""
+    return f" {counted['pictures']} pictures{adaptive} of {counted['scenes']} scenes"
+
+
+def _items(counted: dict[str, int]) -> str:
+    """How many items, and by how many processes."""
+    if "items" not in counted:
+        return ""
+    return (
+        f", {counted['items']:,} items, each in one tile; {counted['redone']:,} drawn and redone in another order by another"
+        f" process with another number of threads; both restarted {counted['restarts']} times"
+    )
 
 
 def calibrations(folder: Path) -> str:

@@ -18,12 +18,13 @@ from node.calibrate.cheats import RENDER_CHEATS
 from node.calibrate.drawing import cells_differing
 from node.calibrate.studio import BLOCKS, Planes
 from tests.adversarial import rivals
-from tests.adversarial.material import Material, Picture
+from tests.adversarial.honest import count_honest
+from tests.adversarial.material import EMULATED, SWITCHED, Material, Picture
 from tests.adversarial.partial import PARTIAL
 from tests.adversarial.trials import Committed, Rate, expected, interval, render_trial, tally, tiles_of
-from verification.policy import FLOOR
+from verification.policy import FLOOR, TOLERANT_FLOOR
 
-__all__ = ["build", "count_honest"]
+__all__ = ["build", "draw_across"]
 
 FIRST = 24
 """Cells of a new node's tile (verification.policy: three times the floor)."""
@@ -69,7 +70,7 @@ def build(
         "scenes": len({picture.shot.scene.name for picture in material.pictures}),
         "render": [one for one in render if one["tiles"]],
         "infer": infer,
-        "honest": count_honest(material),
+        "honest": count_honest(material, slow_items=True, say=say),
         "rivals": [_rival_row(c.name, material, draws, rng) for c in RENDER_CHEATS],
         "skipped": material.skipped,
     }
@@ -112,13 +113,30 @@ def _render_row(
             _one(claims, rng, Lane.EXACT, FLOOR, lambda p: p.audited) is Verdict.REJECT for _ in range(WITHIN)
         )
     row["within_20"] = {"caught": within[0], "draws": within[1]}
-    for other in ("avx2", "no-avx2"):
+    return row | _across(claims, material, draws, rng)
+
+
+def draw_across(rows: list[dict[str, Any]], material: Material, draws: int, say: Callable[[str], None] = print) -> None:
+    """Draw the tolerant lane of renders anew for the classes that there is material of; all else in `rows` stays."""
+    rng = np.random.default_rng(2)
+    for row in rows:
+        row |= _across(_claims(row["name"], material), material, draws, rng)
+        say(f"across, {row['name']}: drawn")
+
+
+def _across(
+    claims: list[tuple[Picture, Claim]], material: Material, draws: int, rng: np.random.Generator
+) -> dict[str, Any]:
+    """By class: refusals of auditors of that class, of as many cells as policy draws, and for comparison of FLOOR."""
+    found: dict[str, Any] = {}
+    for other in (*EMULATED, *SWITCHED):
         limits = material.limits.get(("render", other))
         there = [(p, make) for p, make in claims if other in p.others]
         if limits is not None and there:
-            rate = _draw(there, rng, draws, Lane.TOLERANT, FLOOR, lambda p, other=other: p.others[other], limits)
-            row[other] = _as_json(rate)
-    return row
+            for label, probes in ((other, TOLERANT_FLOOR), (f"{other}_floor", FLOOR)):
+                rate = _draw(there, rng, draws, Lane.TOLERANT, probes, lambda p, other=other: p.others[other], limits)  # type: ignore[misc]
+                found[label] = _as_json(rate) | {"probes": probes}
+    return found
 
 
 def _one(
@@ -180,50 +198,6 @@ def _infer_row(
                 verdicts[tiles[which].trial(batches[which].others[other], Lane.TOLERANT, FLOOR, limits)] += 1
             row[other] = _as_json(tally(verdicts, len(there)))
     return row
-
-
-def count_honest(material: Material) -> dict[str, Any]:
-    """Every honest tile once, all of its cells drawn in the exact lane; in the tolerant lane FLOOR of them."""
-    exact: Counter[Verdict] = Counter()
-    tolerant: dict[str, Counter[Verdict]] = {}
-    for picture in material.pictures:
-        columns, rows = picture.contract.width // 16, picture.contract.height // 16
-        for tile in tiles_of(picture.contract, picture.shot.frame, columns, rows):
-            exact[render_trial(picture.contract, tile, picture.honest, picture.audited, Lane.EXACT, FLOOR)] += 1
-        for other, planes in picture.others.items():
-            limits = material.limits.get(("render", other))
-            if limits is None:
-                continue
-            for tile in tiles_of(picture.contract, picture.shot.frame, picture.contract.width // 32, rows):
-                for claimed, redone in ((picture.honest, planes), (planes, picture.honest)):
-                    verdict = render_trial(picture.contract, tile, claimed, redone, Lane.TOLERANT, FLOOR, limits)
-                    tolerant.setdefault(other, Counter())[verdict] += 1
-    items: Counter[Verdict] = Counter()
-    items_tolerant: dict[str, Counter[Verdict]] = {}
-    for batch in material.batches:
-        for at in range(0, len(batch.honest), 4):
-            part = slice(at, at + 4)
-            committed = Committed(batch.contract, batch.honest[part])
-            items[committed.trial(batch.audited[part], Lane.EXACT, FLOOR)] += 1
-            for other, results in batch.others.items():
-                limits = material.limits.get(("infer", other))
-                if limits is not None:
-                    for a, b in ((batch.honest, results), (results, batch.honest)):
-                        verdict = Committed(batch.contract, a[part]).trial(b[part], Lane.TOLERANT, FLOOR, limits)
-                        items_tolerant.setdefault(other, Counter())[verdict] += 1
-    scenes = {picture.shot.scene.name for picture in material.pictures}
-    return {
-        "render_exact": _counts(exact) | {"scenes": len(scenes), "pictures": len(material.pictures)},
-        "render_tolerant": {other: _counts(counted) for other, counted in tolerant.items()},
-        "infer_exact": _counts(items) | {"models": len(material.batches)},
-        "infer_tolerant": {other: _counts(counted) for other, counted in items_tolerant.items()},
-    }
-
-
-def _counts(verdicts: Counter[Verdict]) -> dict[str, int]:
-    return {
-        "tiles": verdicts.total(), "refused": verdicts[Verdict.REJECT], "escalated": verdicts[Verdict.ESCALATE]
-    }  # fmt: skip
 
 
 def _rival_row(name: str, material: Material, draws: int, rng: np.random.Generator) -> dict[str, Any]:

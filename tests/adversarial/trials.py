@@ -71,12 +71,22 @@ class Committed:
         self.lease, self.tile = secrets.token_hex(16), InferTile(first=0, count=len(claimed))
         self.root = commit(self.lease, contract, self.tile, memoryview(self.claimed).cast("B")).root
 
+    def draw(self, probes: int) -> list[int]:
+        """Items to redo, by a secret of their own."""
+        return draw_cells(self.root, self.lease, new_secret(), cells=len(self.claimed), probes=probes)
+
+    def judge(
+        self, cells: list[int], redone: Mapping[int, Results], lane: Lane, limits: Limits | None = None
+    ) -> Verdict:  # fmt: skip
+        """What the comparator says of the drawn items; `redone` holds the auditor's, by index."""
+        shown = {index: self.claimed[index].tobytes() for index in cells}
+        again = {index: redone[index].tobytes() for index in cells}
+        return compare_cells(self.contract, self.tile, lane, shown, again, limits).verdict
+
     def trial(self, recomputed: Results, lane: Lane, probes: int, limits: Limits | None = None) -> Verdict:
         """`recomputed` holds the auditor's items, repeated as often as it takes to fill the tile."""
-        cells = draw_cells(self.root, self.lease, new_secret(), cells=len(self.claimed), probes=probes)
-        shown = {index: self.claimed[index].tobytes() for index in cells}
-        redone = {index: recomputed[index % len(recomputed)].tobytes() for index in cells}
-        return compare_cells(self.contract, self.tile, lane, shown, redone, limits).verdict
+        cells = self.draw(probes)
+        return self.judge(cells, {index: recomputed[index % len(recomputed)] for index in cells}, lane, limits)
 
 
 def expected(differing: int, cells: int, probes: int) -> float:
