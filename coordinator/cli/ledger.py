@@ -10,6 +10,7 @@ import typer
 
 from coordinator.cli.answer import answer
 from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.told import told
 from jobs.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ def _ledger(
 ) -> None:
     """Supply, burned and minted of all epochs, recounted from the chain's logs alone."""
     from contracts.addresses import Addresses
-    from contracts.errors import ChainError
     from contracts.ledger import read_ledger
     from contracts.reader import ChainReader
     from coordinator.cli.connection import Access, connect
@@ -54,12 +54,10 @@ def _ledger(
     if url is None:
         raise BadInput("the operator keeps its chain's address private: name one of your own with --rpc")
     where = Addresses(info.chain.chain_id, info.chain.token, info.chain.escrow, info.chain.distributor)
-    try:
+    with told():
         reader = ChainReader(url, where)
         reader.check()
         ledger = read_ledger(reader)
-    except ChainError as error:
-        raise Unavailable(str(error)) from error
     report = ledger_report(ledger)
     if as_json:
         answer(report)

@@ -20,10 +20,10 @@ from coordinator.cli.dispute.sending import (
     find_deployment,
     gas,
     run,
-    told,
     wallet,
 )
 from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.told import told
 from jobs.errors import BadInput
 
 if TYPE_CHECKING:

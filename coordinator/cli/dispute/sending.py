@@ -6,13 +6,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from coordinator.cli.connection import KEY_VARIABLE
+from coordinator.cli.told import told
 from jobs.errors import BadInput, KilnetError, Unavailable
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ __all__ = [
     "find_deployment",
     "gas",
     "run",
-    "told",
     "wallet",
 ]
 
@@ -52,19 +50,6 @@ class Deployment(NamedTuple):
         from contracts.reader import ChainReader
 
         return ChainReader(self.rpc, self.addresses)
-
-
-@contextmanager
-def told() -> Iterator[None]:
-    """Errors of a chain as those of the program: what can be tried again as Unavailable, the rest as BadInput."""
-    from contracts.errors import ChainError, ChainUnavailable, TransactionPending
-
-    try:
-        yield
-    except (ChainUnavailable, TransactionPending) as error:
-        raise Unavailable(str(error)) from error
-    except ChainError as error:
-        raise BadInput(str(error), code="chain_refused") from error
 
 
 def find_deployment(
