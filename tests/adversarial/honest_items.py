@@ -26,7 +26,7 @@ from verification.policy import FLOOR
 __all__ = ["EXACT_TILES", "Bench", "count_items"]
 
 EXACT_TILES: Mapping[str, int] = {
-    "canary": 850, "text-direction": 850, "text-detection": 700, "text-recognition": 400, "picture-classifier": 200
+    "canary": 1300, "text-direction": 850, "text-detection": 700, "text-recognition": 100, "picture-classifier": 50
 }  # fmt: skip
 """3,000; the slower a model, the fewer."""
 _ITEMS = "honest.npz"

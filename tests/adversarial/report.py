@@ -63,7 +63,7 @@ def markdown(found: dict[str, Any]) -> str:
     lines += [
         "",
         "Across numerics classes (the tolerant lane), refused by an auditor of another class, by the cells that it redoes. Policy"
-        f" draws {TOLERANT_FLOOR} at least; what was measured with {probes['floor']} alone is from before it did:",
+        f" draws {TOLERANT_FLOOR} at least; columns of {probes['floor']} are from before, or for comparison:",
         "",
         "| render cheat | " + " | ".join(f"{what}, {cells} cells" for what, _, cells in columns) + " |",
         "|---|" + "---|" * len(columns),
