@@ -223,7 +223,8 @@ def _check_still(contract: RenderContract) -> None:
         return
     raise BadInput(
         "preview: of this still a few samples cannot be rendered apart (adaptive sampling, volumes, one sample, or "
-        "another engine than Cycles); switch adaptive sampling off, or order it without a preview",
+        "another engine than Cycles); order a small one first (--resolution, --samples) and then the whole, or switch "
+        "adaptive sampling off",
         code="no_preview",
     )
 

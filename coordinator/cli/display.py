@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from coordinator.cli.report import seconds_text, short
@@ -13,7 +14,7 @@ from jobs.wire import JobView
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Display", "make_display"]
+__all__ = ["Display", "TransferPace", "make_display"]
 
 _PLAIN_SECONDS = 10.0
 _PATIENT_SECONDS = 20.0
@@ -112,6 +113,26 @@ class PlainDisplay:
         pass
 
 
+class TransferPace:
+    """How long an upload or download still takes, at the pace it had since it began."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._what = ""
+        self._began, self._from = 0.0, 0
+
+    def left(self, what: str, done: int, total: int) -> float | None:
+        """Seconds; None in the first second, and where all is there. What was there already when it began (an upload
+        that broke off goes on) says nothing about the pace."""
+        now = self._clock()
+        if what != self._what or done < self._from:
+            self._what, self._began, self._from = what, now, done
+        moved, took = done - self._from, now - self._began
+        if moved <= 0 or took < 1 or done >= total:
+            return None
+        return (total - done) * took / moved
+
+
 class TerminalDisplay:
     """One bar that is redrawn; notes and refusals stay above it."""
 
@@ -119,7 +140,7 @@ class TerminalDisplay:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-        self._refusals = _Refusals()
+        self._refusals, self._pace = _Refusals(), TransferPace()
         self._console = Console(stderr=True)
         self._progress = Progress(
             SpinnerColumn(),
@@ -148,7 +169,8 @@ class TerminalDisplay:
 
     def transfer(self, what: str, done: int, total: int) -> None:
         self._begin()
-        detail = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
+        left = self._pace.left(what, done, total)
+        detail = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" + (f", {seconds_text(left)} left" if left else "")
         self._move(what, done / total if total else 1.0, detail)
 
     def job(self, job: JobView, look: str = "") -> None:

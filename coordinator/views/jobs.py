@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
 from coordinator.store.models import Job, Lease, Receipt, Work
+from coordinator.views.eta import Course, courses, seconds_left
 from coordinator.views.waiting import waiting_for
 from jobs.pricing import reward_units
-from jobs.states import JOB_FINAL, JobKind, JobState, LeaseState, WorkKind, WorkState
+from jobs.states import JobKind, JobState, LeaseState, WorkKind, WorkState
 from jobs.wire import JobView, Quote, Rejection, RewardView, SettlementView
 
 __all__ = ["LIVE", "job_view", "job_views"]
@@ -35,11 +36,6 @@ class _Sums:
     seconds_running: float = 0
     """Of the tiles under way, each by its own progress."""
     cells_audited: int = 0
-    started_at: float | None = None
-
-
-_MEASURED_SECONDS = 30.0
-"""How many seconds of work the estimate made at admission weighs against what was seen since."""
 
 
 def job_view(session: Session, settings: Settings, job: Job, *, now: float) -> JobView:
@@ -53,6 +49,7 @@ def job_views(session: Session, settings: Settings, jobs: Sequence[Job], *, now:
     sums = _sums(session, ids)
     rejections = _rejections(session, ids)
     rewards, lanes = _rewards(session, ids), _lanes(session, ids)
+    underway = courses(session, jobs, now)
     waiting = waiting_for(session, settings, jobs, now=now)
     views = []
     for job in jobs:
@@ -78,7 +75,7 @@ def job_views(session: Session, settings: Settings, jobs: Sequence[Job], *, now:
                 cells=quote.cells if quote else 0,
                 cells_audited=tally.cells_audited,
                 progress=min(1.0, done / tally.seconds) if tally.seconds else 0.0,
-                eta_seconds=_eta(state, tally, done, now),
+                eta_seconds=_eta(state, underway.get(job.id)),
                 compute_seconds=job.compute_seconds,
                 audit_seconds=job.audit_seconds,
                 rejections=tuple(rejections.get(job.id, ())),
@@ -100,17 +97,11 @@ def _usd(quote: Quote | None, units: int | None) -> str | None:
     return f"{(Decimal(quote.cap_usd) * units / max(quote.cap, 1)).quantize(Decimal('0.000001'), ROUND_HALF_UP):f}"
 
 
-def _eta(state: JobState, tally: _Sums, done: float, now: float) -> float | None:
-    """Seconds until the last tile, from how fast the job went so far (and, until that says something, from what was
-    measured at admission, on one machine of score 1.0); None where nothing can be said."""
-    if state in JOB_FINAL:
-        return None
+def _eta(state: JobState, course: Course | None) -> float | None:
+    """Seconds until it is done; None where nothing can be said."""
     if state is JobState.SETTLING:
         return 0.0
-    if state is not JobState.RUNNING or tally.started_at is None or done <= 0:
-        return None
-    pace = (now - tally.started_at + _MEASURED_SECONDS) / (done + _MEASURED_SECONDS)
-    return max(0.0, (tally.seconds - done) * pace)
+    return None if course is None else seconds_left(course)
 
 
 def _sums(session: Session, ids: Sequence[str]) -> dict[str, _Sums]:
@@ -144,13 +135,12 @@ def _sums(session: Session, ids: Sequence[str]) -> dict[str, _Sums]:
     audited_cells = case(
         (Lease.verdict.is_not(None) & (type_of(Lease.cells) == "array"), func.json_array_length(Lease.cells)), else_=0
     )
-    for job, started_at, audited in session.execute(
-        select(Lease.job_id, func.min(Lease.created_at), func.sum(audited_cells))
+    for job, audited in session.execute(
+        select(Lease.job_id, func.sum(audited_cells))
         .where(Lease.job_id.in_(ids), Lease.kind == WorkKind.TILE)
         .group_by(Lease.job_id)
     ):
-        tally = out.setdefault(job, _Sums())
-        tally.started_at, tally.cells_audited = started_at, int(audited or 0)
+        out.setdefault(job, _Sums()).cells_audited = int(audited or 0)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from jobs.client import Client
 from jobs.inputs import prepare_batch
 from jobs.manifest import Manifest
 from jobs.packing import pack_scene
-from jobs.spec import InferSpec, RenderSpec
+from jobs.spec import InferSpec, RenderSpec, parse_frames
 from jobs.states import JOB_FINAL, JobState
 from samples.models.build import build_sample
 
@@ -22,6 +23,7 @@ __all__ = ["SAMPLES", "error_at", "measure_eta"]
 SCENES = Path(__file__).parents[2] / "samples" / "scenes"
 SAMPLES = ("still", "animation", "lines")
 _ITEMS = 960
+_FRAMES = "1-8"
 _LOOK_SECONDS = 0.25
 
 
@@ -46,6 +48,9 @@ def measure_eta(client: Client, folder: Path) -> dict[str, Any]:
             job = client.submit(spec, manifest, sources, timeout=600)
             client.accept(job, deadline_s=3600)
             looks = _watch(client, job.id)
+        print(
+            f"{name}: {looks[-1].at:.0f} s, error at half time {error_at(looks, 0.5):.2f}", file=sys.stderr, flush=True
+        )
         if looks[-1].state != JobState.DONE:
             raise SystemExit(f"the sample job {name} is {looks[-1].state}: kilnet job {job.id}")
         found[name] = {
@@ -87,4 +92,5 @@ def _prepared(name: str, folder: Path) -> Iterator[tuple[RenderSpec | InferSpec,
             yield spec, prepared.manifest, prepared.sources
         return
     with pack_scene(SCENES / f"{name}.blend") as scene:
-        yield RenderSpec(name=name), scene.manifest, scene.sources
+        frames = parse_frames(_FRAMES) if name == "animation" else None
+        yield RenderSpec(name=name, frames=frames), scene.manifest, scene.sources

@@ -80,7 +80,7 @@ def test_a_still_with_few_samples_first_and_a_yes(kilnet: Kilnet, plain: Callabl
 def test_a_still_that_cannot_be_previewed_says_what_to_do(kilnet: Kilnet, tmp_path: Path) -> None:
     """A volume's samples stay together: exit code 2, one line, nothing is charged."""
     done = kilnet.run("render", SAMPLES / "volume.blend", "--resolution", "48x32", "--preview", "--out", tmp_path / "x")
-    assert done.returncode == 2 and "order it without a preview" in done.stderr, done.stderr
+    assert done.returncode == 2 and "order a small one first" in done.stderr, done.stderr
     assert not (tmp_path / "x").exists()
 
 

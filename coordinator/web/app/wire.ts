@@ -73,6 +73,33 @@ export interface JobView {
   rewards: { node: string; amount: Units }[];
   waiting_for: string | null;
   lanes: Partial<Record<Lane, number>>;
+  priority: number;
+  lowered_cap_usd: string | null;
+}
+
+/** How far a frame has come: pixels covered 0..1, samples of those, noise as a share of white. */
+export interface FrameLook {
+  covered: number;
+  samples: number;
+  noise: number | null;
+}
+
+/** Somewhere that is told of the account's jobs. */
+export interface Target {
+  id: string;
+  kind: "webhook" | "email";
+  address: string;
+  events: string[];
+  confirmed: boolean;
+  sent: number;
+  waiting: number;
+  given_up: number;
+  last_error: string | null;
+}
+
+export interface TargetAdded {
+  secret: string | null;
+  target: Target;
 }
 
 export interface JobFacts {

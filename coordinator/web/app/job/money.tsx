@@ -33,7 +33,7 @@ export function Money({ job, facts }: { job: JobView; facts: JobFacts | null }) 
           />
         )}
         <Stat label={settled ? "Price" : "Cost so far"} value={usd(settled?.price ?? spent, rate)} more={`${kiln(settled?.price ?? spent)} KILN`} />
-        {job.quote && !settled && <Stat label="Quoted" value={usd(job.quote.price, rate)} more={`at most ${usd(job.quote.cap, rate)}`} />}
+        {job.quote && !settled && <Stat label="Quoted" value={usd(job.quote.price, rate)} more={`at most ${job.lowered_cap_usd === null ? usd(job.quote.cap, rate) : `$${Number(job.lowered_cap_usd)}`}`} />}
         {settled && (
           <>
             <Stat label="Burned" value={`${kiln(settled.burned)}`} more="KILN" />

@@ -6,6 +6,7 @@ import { account, get, info, post, Problem } from "../api";
 import { date, kiln, usd } from "../format";
 import { go } from "../router";
 import type { ApiKey, Units } from "../wire";
+import { Notices } from "./notices";
 import { Badge, Failure, Hex, Loading, Notice, Stat } from "./parts";
 
 const amount = (usd: string) => `$${Number(usd).toFixed(2)}`;
@@ -131,6 +132,7 @@ export function AccountView() {
           </div>
         )}
       </section>
+      <Notices />
     </>
   );
 }

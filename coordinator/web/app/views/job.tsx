@@ -4,10 +4,12 @@ import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { account, post, Problem } from "../api";
 import { bytes, count } from "../format";
+import { Change, type Wish } from "../job/change";
 import { Frames } from "../job/frames";
 import { Log } from "../job/log";
 import { TileMap } from "../job/map";
 import { Money } from "../job/money";
+import { Noise } from "../job/noise";
 import { JobStore } from "../job/store";
 import { TilePanel } from "../job/tile";
 import { TileTable } from "../job/tiles";
@@ -31,13 +33,15 @@ export function JobPage({ id }: { id: string }) {
   const shown = frame.value ?? facts?.reference_frame ?? frames[0] ?? null;
   const onFrame = shown !== null && frames.includes(shown) ? shown : (frames[0] ?? null);
 
-  const steer = async (order: string) => {
+  const steer = async (order: string, body?: Wish): Promise<boolean> => {
     problem.value = null;
     try {
-      const view = await post<JobView>(`/v1/jobs/${id}/${order}`);
+      const view = await post<JobView>(`/v1/jobs/${id}/${order}`, body);
       if (view) await store.steered(view);
+      return true;
     } catch (error) {
       problem.value = error instanceof Problem ? error : new Problem("page", String(error), 0);
+      return false;
     }
   };
   const select = (tile: number) => {
@@ -84,6 +88,9 @@ export function JobPage({ id }: { id: string }) {
           ) : (
             <>
               {frames.length > 1 && <Frames store={store} frames={frames} frame={onFrame} choose={(to) => (frame.value = to)} />}
+              {job.kind === "render" && onFrame !== null && !FINAL.has(job.state) && (
+                <Noise job={id} frame={onFrame} passed={job.tiles_passed} />
+              )}
               <TileMap store={store} frame={job.kind === "render" ? onFrame : null} selected={selected.value} select={select} />
             </>
           )}
@@ -100,7 +107,7 @@ export function JobPage({ id }: { id: string }) {
   );
 }
 
-function Steering({ job, steer }: { job: JobView; steer: (order: string) => Promise<void> }) {
+function Steering({ job, steer }: { job: JobView; steer: (order: string, body?: Wish) => Promise<boolean> }) {
   const asking = useSignal(false);
   if (FINAL.has(job.state) || job.state === "settling") return null;
   if (asking.value)
@@ -144,6 +151,7 @@ function Steering({ job, steer }: { job: JobView; steer: (order: string) => Prom
           Resume
         </button>
       )}
+      <Change job={job} save={(wish) => steer("change", wish)} />
       <button type="button" class="button quiet small" onClick={() => (asking.value = true)}>
         Cancel
       </button>
