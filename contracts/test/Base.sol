@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {DisputeTypes} from "../src/DisputeTypes.sol";
 import {Disputes} from "../src/Disputes.sol";
+import {EscrowTypes} from "../src/EscrowTypes.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
 import {KilnToken} from "../src/KilnToken.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
@@ -143,16 +145,16 @@ abstract contract Base {
         return SignedMessages.JobOrder(JOB, client, CAP, DEADLINE);
     }
 
-    function noPermit() internal pure returns (JobEscrow.Permit memory empty) {}
+    function noPermit() internal pure returns (EscrowTypes.Permit memory empty) {}
 
     function signDigest(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
         return abi.encodePacked(r, s, v);
     }
 
-    function signPermit(uint256 value, uint256 deadline) internal view returns (JobEscrow.Permit memory) {
+    function signPermit(uint256 value, uint256 deadline) internal view returns (EscrowTypes.Permit memory) {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(CLIENT_KEY, permitDigest(value, deadline));
-        return JobEscrow.Permit(value, deadline, v, r, s);
+        return EscrowTypes.Permit(value, deadline, v, r, s);
     }
 
     function permitDigest(uint256 value, uint256 deadline) internal view returns (bytes32) {
@@ -191,8 +193,8 @@ abstract contract Base {
         path[0] = ReceiptTree.Sibling(hash, sum);
     }
 
-    function disputeTerms() internal pure returns (Disputes.Terms memory) {
-        return Disputes.Terms(BOND, RULING, 5_000, 10_000);
+    function disputeTerms() internal pure returns (DisputeTypes.Terms memory) {
+        return DisputeTypes.Terms(BOND, RULING, 5_000, 10_000);
     }
 
     function auditors() internal view returns (address[] memory all) {
@@ -270,11 +272,11 @@ abstract contract Base {
         proof[0] = sibling;
     }
 
-    function stateOf(bytes32 job) internal view returns (JobEscrow.State) {
+    function stateOf(bytes32 job) internal view returns (EscrowTypes.State) {
         return escrow.escrowOf(job).state;
     }
 
-    function wrongState(JobEscrow.State actual, JobEscrow.State expected) internal pure returns (bytes memory) {
-        return abi.encodeWithSelector(JobEscrow.WrongState.selector, JOB, actual, expected);
+    function wrongState(EscrowTypes.State actual, EscrowTypes.State expected) internal pure returns (bytes memory) {
+        return abi.encodeWithSelector(EscrowTypes.WrongState.selector, JOB, actual, expected);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {RegistryTypes} from "../src/RegistryTypes.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {StakePool} from "../src/StakePool.sol";
 import {Base} from "./Base.sol";
@@ -17,7 +18,7 @@ contract CoStakingTest is Base {
 
     function test_ASlashTakesFromAllProRata() public {
         vm.expectEmit();
-        emit NodeRegistry.Slashed(operator, stranger, 200 ether, 40 ether);
+        emit RegistryTypes.Slashed(operator, stranger, 200 ether, 40 ether);
         slash(5_000);
         vm.assertEq(activeOf(operator), 150 ether);
         vm.assertEq(activeOf(staker), 50 ether);
@@ -46,7 +47,7 @@ contract CoStakingTest is Base {
         registry.stake(operator, 10 ether);
         vm.assertEq(activeOf(staker), 10 ether);
         vm.assertEq(activeOf(operator), 0);
-        vm.expectRevert(abi.encodeWithSelector(NodeRegistry.NothingUnbonding.selector, operator, staker));
+        vm.expectRevert(abi.encodeWithSelector(RegistryTypes.NothingUnbonding.selector, operator, staker));
         registry.withdraw(operator);
         vm.stopPrank();
     }
@@ -76,9 +77,9 @@ contract CoStakingTest is Base {
     }
 
     function test_RevertWhen_SlashedByMoreThanAll() public {
-        vm.expectRevert(abi.encodeWithSelector(NodeRegistry.ShareTooHigh.selector, 10_001, 10_000));
+        vm.expectRevert(abi.encodeWithSelector(RegistryTypes.ShareTooHigh.selector, 10_001, 10_000));
         slash(10_001);
-        vm.expectRevert(abi.encodeWithSelector(NodeRegistry.NotRegistered.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(RegistryTypes.NotRegistered.selector, stranger));
         vm.prank(address(disputes));
         registry.slash(stranger, 1, stranger);
     }
@@ -157,7 +158,7 @@ contract CoStakingTest is Base {
                 slash(uint16(amount % 100));
             }
             held = token.balanceOf(address(registry));
-            NodeRegistry.Operator memory kept = registry.operatorOf(operator);
+            RegistryTypes.Operator memory kept = registry.operatorOf(operator);
             vm.assertEq(held, uint256(kept.active.assets) + kept.unbonding.assets);
             uint256 owed = activeOf(operator) + activeOf(staker) + unbondingOf(staker);
             vm.assertLe(owed, held);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {DisputeTypes} from "../src/DisputeTypes.sol";
 import {Disputes} from "../src/Disputes.sol";
+import {EscrowTypes} from "../src/EscrowTypes.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {ReceiptTree} from "../src/ReceiptTree.sol";
@@ -22,7 +24,7 @@ contract DisputeProofsTest is Base {
     function test_TwoRootsForOneTokenAreSlashed() public {
         uint256 supply = token.totalSupply();
         vm.expectEmit();
-        emit Disputes.EquivocationProven(node, operator, keccak256("lease"), 3, stranger);
+        emit DisputeTypes.EquivocationProven(node, operator, keccak256("lease"), 3, stranger);
         equivocate(commitment(ROOT, 64), NODE_KEY, commitment(JOB, 64), NODE_KEY);
         vm.assertEq(activeOf(operator), 50 ether);
         vm.assertEq(token.balanceOf(stranger), 10 ether);
@@ -40,7 +42,7 @@ contract DisputeProofsTest is Base {
             commitment(JOB, 64),
             commitment(ROOT, 1),
             NODE_KEY,
-            abi.encodeWithSelector(Disputes.AlreadyProven.selector, node, keccak256("lease"), uint64(3))
+            abi.encodeWithSelector(DisputeTypes.AlreadyProven.selector, node, keccak256("lease"), uint64(3))
         );
     }
 
@@ -56,7 +58,7 @@ contract DisputeProofsTest is Base {
     }
 
     function test_RevertWhen_TheSignaturesAreNone() public {
-        vm.expectRevert(Disputes.NoEquivocation.selector);
+        vm.expectRevert(DisputeTypes.NoEquivocation.selector);
         disputes.proveEquivocation(commitment(ROOT, 64), "", commitment(JOB, 64), "");
     }
 
@@ -71,7 +73,7 @@ contract DisputeProofsTest is Base {
     }
 
     function test_RevertWhen_NobodyAnswersForTheNode() public {
-        bytes4 reason = Disputes.UnknownNode.selector;
+        bytes4 reason = DisputeTypes.UnknownNode.selector;
         expectRefusal(commitment(ROOT, 64), commitment(JOB, 64), CLIENT_KEY, abi.encodeWithSelector(reason, client));
         vm.prank(operator);
         registry.retireNode(node);
@@ -82,9 +84,9 @@ contract DisputeProofsTest is Base {
     // -- receipts that are none
 
     function test_AnUnsignedReceiptVoids() public {
-        (Disputes.Leaf memory bad,) = proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
+        (DisputeTypes.Leaf memory bad,) = proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
         vm.expectEmit();
-        emit Disputes.ProposalFaulty(JOB, Disputes.Fault.UnsignedReceipt, address(this));
+        emit DisputeTypes.ProposalFaulty(JOB, DisputeTypes.Fault.UnsignedReceipt, address(this));
         disputes.proveInvalidReceipt(JOB, bad);
         expectVoided();
     }
@@ -92,16 +94,16 @@ contract DisputeProofsTest is Base {
     function test_ASignatureThatIsNoneVoids() public {
         bytes32 leaf = escrow.receiptLeaf(receipt(0), "nonsense");
         propose(7 ether, leaf);
-        disputes.proveInvalidReceipt(JOB, Disputes.Leaf(receipt(0), "nonsense", new ReceiptTree.Sibling[](0)));
+        disputes.proveInvalidReceipt(JOB, DisputeTypes.Leaf(receipt(0), "nonsense", new ReceiptTree.Sibling[](0)));
         expectVoided();
     }
 
     function test_AnotherJobsReceiptVoids() public {
         SignedMessages.Receipt memory foreign = receipt(0);
         foreign.job = ROOT;
-        (Disputes.Leaf memory bad,) = proposePair(foreign, SIGNER_KEY, receipt(1), SIGNER_KEY, 14 ether);
+        (DisputeTypes.Leaf memory bad,) = proposePair(foreign, SIGNER_KEY, receipt(1), SIGNER_KEY, 14 ether);
         vm.expectEmit();
-        emit Disputes.ProposalFaulty(JOB, Disputes.Fault.ForeignReceipt, address(this));
+        emit DisputeTypes.ProposalFaulty(JOB, DisputeTypes.Fault.ForeignReceipt, address(this));
         disputes.proveInvalidReceipt(JOB, bad);
         expectVoided();
     }
@@ -111,16 +113,16 @@ contract DisputeProofsTest is Base {
     function test_ATileWithTwoReceiptsVoids() public {
         SignedMessages.Receipt memory again = receipt(0);
         again.attempt = 2;
-        (Disputes.Leaf memory first, Disputes.Leaf memory second) =
+        (DisputeTypes.Leaf memory first, DisputeTypes.Leaf memory second) =
             proposePair(receipt(0), SIGNER_KEY, again, SIGNER_KEY, 14 ether);
         vm.expectEmit();
-        emit Disputes.ProposalFaulty(JOB, Disputes.Fault.DuplicateTile, address(this));
+        emit DisputeTypes.ProposalFaulty(JOB, DisputeTypes.Fault.DuplicateTile, address(this));
         disputes.proveDuplicateTile(JOB, first, second);
         expectVoided();
     }
 
     function test_OneReceiptBesideItselfVoids() public {
-        (Disputes.Leaf memory leaf,) = proposePair(receipt(0), SIGNER_KEY, receipt(0), SIGNER_KEY, 14 ether);
+        (DisputeTypes.Leaf memory leaf,) = proposePair(receipt(0), SIGNER_KEY, receipt(0), SIGNER_KEY, 14 ether);
         disputes.proveDuplicateTile(JOB, leaf, leaf);
         expectVoided();
     }
@@ -130,10 +132,10 @@ contract DisputeProofsTest is Base {
         (bytes32 zero, bytes32 one_) = (leafOf(receipt(0)), leafOf(receipt(1)));
         bytes32 left = ReceiptTree.parent(zero, 7 ether, one_, 7 ether);
         propose(21 ether, ReceiptTree.parent(left, 14 ether, zero, 7 ether));
-        Disputes.Leaf memory deep = Disputes.Leaf(receipt(0), signReceipt(receipt(0)), new ReceiptTree.Sibling[](2));
+        DisputeTypes.Leaf memory deep = DisputeTypes.Leaf(receipt(0), signReceipt(receipt(0)), new ReceiptTree.Sibling[](2));
         deep.path[0] = ReceiptTree.Sibling(one_, 7 ether);
         deep.path[1] = ReceiptTree.Sibling(zero, 7 ether);
-        Disputes.Leaf memory high = Disputes.Leaf(receipt(0), deep.signature, beside(left, 14 ether));
+        DisputeTypes.Leaf memory high = DisputeTypes.Leaf(receipt(0), deep.signature, beside(left, 14 ether));
         disputes.proveDuplicateTile(JOB, deep, high);
         expectVoided();
     }
@@ -143,7 +145,7 @@ contract DisputeProofsTest is Base {
         (bytes32 zero, bytes32 one_) = (leafOf(receipt(0)), leafOf(receipt(1)));
         bytes32 half = ReceiptTree.parent(zero, 7 ether, one_, 7 ether);
         propose(28 ether, ReceiptTree.parent(half, 14 ether, half, 14 ether));
-        Disputes.Leaf memory leaf = Disputes.Leaf(receipt(0), signReceipt(receipt(0)), new ReceiptTree.Sibling[](2));
+        DisputeTypes.Leaf memory leaf = DisputeTypes.Leaf(receipt(0), signReceipt(receipt(0)), new ReceiptTree.Sibling[](2));
         leaf.path[0] = ReceiptTree.Sibling(one_, 7 ether);
         leaf.path[1] = ReceiptTree.Sibling(half, 14 ether);
         disputes.proveDuplicateTile(JOB, leaf, leaf);
@@ -153,9 +155,9 @@ contract DisputeProofsTest is Base {
     // -- a wrong sum
 
     function test_APriceAboveTheReceiptsVoids() public {
-        (Disputes.Leaf memory leaf,) = proposePair(receipt(0), SIGNER_KEY, receipt(1), SIGNER_KEY, 15 ether);
+        (DisputeTypes.Leaf memory leaf,) = proposePair(receipt(0), SIGNER_KEY, receipt(1), SIGNER_KEY, 15 ether);
         vm.expectEmit();
-        emit Disputes.ProposalFaulty(JOB, Disputes.Fault.WrongSum, address(this));
+        emit DisputeTypes.ProposalFaulty(JOB, DisputeTypes.Fault.WrongSum, address(this));
         disputes.proveWrongSum(JOB, leaf.receipt, leaf.signature, claims(7 ether, leaf.path[0]));
         expectVoided();
     }
@@ -213,11 +215,11 @@ contract DisputeProofsTest is Base {
         ReceiptTree.Claim[] calldata sums,
         uint256 claimed
     ) public {
-        (Disputes.Leaf memory first, Disputes.Leaf memory second) =
+        (DisputeTypes.Leaf memory first, DisputeTypes.Leaf memory second) =
             proposePair(receipt(0), SIGNER_KEY, receipt(1), SIGNER_KEY, 14 ether);
-        Disputes.Leaf memory fake = Disputes.Leaf(noise, signature, path);
-        bytes memory unknown = abi.encodeWithSelector(Disputes.NotUnderRoot.selector, JOB);
-        bytes memory noFault = abi.encodeWithSelector(Disputes.NoFault.selector, JOB);
+        DisputeTypes.Leaf memory fake = DisputeTypes.Leaf(noise, signature, path);
+        bytes memory unknown = abi.encodeWithSelector(DisputeTypes.NotUnderRoot.selector, JOB);
+        bytes memory noFault = abi.encodeWithSelector(DisputeTypes.NoFault.selector, JOB);
         vm.expectRevert(unknown);
         disputes.proveInvalidReceipt(JOB, fake);
         vm.expectRevert(unknown);
@@ -244,8 +246,8 @@ contract DisputeProofsTest is Base {
 
     /// @dev There is no root to be wrong about: none was proposed, or the proposal has none.
     function test_RevertWhen_ThereIsNoRoot() public {
-        bytes memory unknown = abi.encodeWithSelector(Disputes.NotUnderRoot.selector, JOB);
-        Disputes.Leaf memory leaf = Disputes.Leaf(receipt(0), "", new ReceiptTree.Sibling[](0));
+        bytes memory unknown = abi.encodeWithSelector(DisputeTypes.NotUnderRoot.selector, JOB);
+        DisputeTypes.Leaf memory leaf = DisputeTypes.Leaf(receipt(0), "", new ReceiptTree.Sibling[](0));
         vm.expectRevert(unknown);
         disputes.proveInvalidReceipt(JOB, leaf);
         vm.expectRevert(unknown);
@@ -253,16 +255,16 @@ contract DisputeProofsTest is Base {
     }
 
     function test_RevertWhen_ShownTooLate() public {
-        (Disputes.Leaf memory leaf,) = proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
+        (DisputeTypes.Leaf memory leaf,) = proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
         vm.warp(START + WINDOW);
         escrow.finalize(JOB);
-        vm.expectRevert(wrongState(JobEscrow.State.Finalized, JobEscrow.State.Proposed));
+        vm.expectRevert(wrongState(EscrowTypes.State.Finalized, EscrowTypes.State.Proposed));
         disputes.proveInvalidReceipt(JOB, leaf);
     }
 
     /// @dev Shown after the window, but before anybody finalized.
     function test_AFaultVoidsUntilTheJobIsFinal() public {
-        (Disputes.Leaf memory leaf,) = proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
+        (DisputeTypes.Leaf memory leaf,) = proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
         vm.warp(START + WINDOW + 1);
         disputes.proveInvalidReceipt(JOB, leaf);
         expectVoided();
@@ -283,25 +285,25 @@ contract DisputeProofsTest is Base {
         vm.warp(last);
         proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
         vm.warp(last + 10);
-        Disputes.Leaf memory bad = leafFor(receipt(0), NODE_KEY, leafBy(receipt(1), SIGNER_KEY));
+        DisputeTypes.Leaf memory bad = leafFor(receipt(0), NODE_KEY, leafBy(receipt(1), SIGNER_KEY));
         disputes.proveInvalidReceipt(JOB, bad);
         vm.warp(last + 10 + GRACE);
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.RefundTooEarly.selector, last + 10 + GRACE, last + 10 + GRACE));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.RefundTooEarly.selector, last + 10 + GRACE, last + 10 + GRACE));
         escrow.refund(JOB);
         proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
         disputes.proveInvalidReceipt(JOB, bad);
         // Not a second time.
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.ProposalTooLate.selector, last + 10 + GRACE, last));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.ProposalTooLate.selector, last + 10 + GRACE, last));
         proposeJob(1);
         escrow.refund(JOB);
     }
 
     function test_AfterThreeVoidingsOnlyTheRefundIsLeft() public {
         for (uint256 i = 0; i < 3; ++i) {
-            (Disputes.Leaf memory bad,) = proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
+            (DisputeTypes.Leaf memory bad,) = proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
             disputes.proveInvalidReceipt(JOB, bad);
         }
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.TooManyVoided.selector, JOB));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.TooManyVoided.selector, JOB));
         proposeJob(1);
         uint256 before = token.balanceOf(client);
         escrow.refund(JOB);
@@ -311,7 +313,7 @@ contract DisputeProofsTest is Base {
     function testFuzz_RevertWhen_AnybodyElseDisputes(address anybody) public {
         vm.assume(anybody != address(disputes));
         proposeJob(1);
-        bytes memory refusal = abi.encodeWithSelector(JobEscrow.NotDisputes.selector, anybody);
+        bytes memory refusal = abi.encodeWithSelector(EscrowTypes.NotDisputes.selector, anybody);
         vm.startPrank(anybody);
         vm.expectRevert(refusal);
         escrow.dispute(JOB);
@@ -360,7 +362,7 @@ contract DisputeProofsTest is Base {
     ) private {
         bytes memory one_ = signDigest(firstKey, escrow.commitmentDigest(first));
         bytes memory two = signDigest(secondKey, escrow.commitmentDigest(second));
-        vm.expectRevert(Disputes.NoEquivocation.selector);
+        vm.expectRevert(DisputeTypes.NoEquivocation.selector);
         disputes.proveEquivocation(first, one_, second, two);
     }
 
@@ -371,9 +373,9 @@ contract DisputeProofsTest is Base {
     function leafFor(SignedMessages.Receipt memory of_, uint256 key, bytes32 next)
         private
         view
-        returns (Disputes.Leaf memory)
+        returns (DisputeTypes.Leaf memory)
     {
-        return Disputes.Leaf(of_, signDigest(key, escrow.receiptDigest(of_)), beside(next, 7 ether));
+        return DisputeTypes.Leaf(of_, signDigest(key, escrow.receiptDigest(of_)), beside(next, 7 ether));
     }
 
     function propose(uint256 price, bytes32 root) private {
@@ -387,7 +389,7 @@ contract DisputeProofsTest is Base {
         SignedMessages.Receipt memory second,
         uint256 secondKey,
         uint256 price
-    ) private returns (Disputes.Leaf memory, Disputes.Leaf memory) {
+    ) private returns (DisputeTypes.Leaf memory, DisputeTypes.Leaf memory) {
         bytes32 one_ = leafBy(first, firstKey);
         bytes32 two = leafBy(second, secondKey);
         propose(price, ReceiptTree.parent(one_, first.price, two, second.price));
@@ -404,8 +406,8 @@ contract DisputeProofsTest is Base {
     }
 
     function expectVoided() private view {
-        JobEscrow.Escrow memory kept = escrow.escrowOf(JOB);
-        vm.assertEq(uint256(kept.state), uint256(JobEscrow.State.Open));
+        EscrowTypes.Escrow memory kept = escrow.escrowOf(JOB);
+        vm.assertEq(uint256(kept.state), uint256(EscrowTypes.State.Open));
         vm.assertEq(uint256(kept.voided), 1);
         vm.assertEq(kept.receiptRoot, 0);
         vm.assertEq(token.balanceOf(address(escrow)), CAP);

@@ -5,6 +5,7 @@ import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol"
 import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {Pausable} from "@openzeppelin/contracts/utils/Pausable.sol";
+import {EscrowTypes} from "../src/EscrowTypes.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
 import {KilnToken} from "../src/KilnToken.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
@@ -28,35 +29,35 @@ contract Wallet is IERC1271 {
 /// @dev Deployment, opening and pausing.
 contract EscrowIntakeTest is Base {
     function test_RevertWhen_DeployedWrong() public {
-        vm.expectRevert(JobEscrow.ZeroAddress.selector);
+        vm.expectRevert(EscrowTypes.ZeroAddress.selector);
         new JobEscrow(KilnToken(address(0)), treasury, address(this), 500, 0, 0, registry, address(disputes));
-        vm.expectRevert(JobEscrow.ZeroAddress.selector);
+        vm.expectRevert(EscrowTypes.ZeroAddress.selector);
         new JobEscrow(token, address(0), address(this), 500, 0, 0, registry, address(disputes));
-        vm.expectRevert(JobEscrow.ZeroAddress.selector);
+        vm.expectRevert(EscrowTypes.ZeroAddress.selector);
         new JobEscrow(token, treasury, address(0), 500, 0, 0, registry, address(disputes));
-        vm.expectRevert(JobEscrow.ZeroAddress.selector);
+        vm.expectRevert(EscrowTypes.ZeroAddress.selector);
         new JobEscrow(token, treasury, address(this), 500, 0, 0, NodeRegistry(address(0)), address(disputes));
-        vm.expectRevert(JobEscrow.ZeroAddress.selector);
+        vm.expectRevert(EscrowTypes.ZeroAddress.selector);
         new JobEscrow(token, treasury, address(this), 500, 0, 0, registry, address(0));
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.FeeTooHigh.selector, 1_001));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.FeeTooHigh.selector, 1_001));
         new JobEscrow(token, treasury, address(this), 1_001, 0, 0, registry, address(disputes));
     }
 
     function test_OpenLocksTheCap() public {
         vm.expectEmit();
-        emit JobEscrow.Opened(JOB, client, CAP, DEADLINE);
+        emit EscrowTypes.Opened(JOB, client, CAP, DEADLINE);
         openJob();
-        JobEscrow.Escrow memory kept = escrow.escrowOf(JOB);
+        EscrowTypes.Escrow memory kept = escrow.escrowOf(JOB);
         vm.assertEq(kept.client, client);
         vm.assertEq(kept.cap, CAP);
         vm.assertEq(kept.deadline, DEADLINE);
-        vm.assertEq(uint256(kept.state), uint256(JobEscrow.State.Open));
+        vm.assertEq(uint256(kept.state), uint256(EscrowTypes.State.Open));
         vm.assertEq(token.balanceOf(address(escrow)), CAP);
     }
 
     function test_RevertWhen_OpenedTwice() public {
         openJob();
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.JobExists.selector, JOB));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.JobExists.selector, JOB));
         openJob();
     }
 
@@ -64,13 +65,13 @@ contract EscrowIntakeTest is Base {
         openJob();
         vm.prank(coordinator);
         escrow.cancel(JOB);
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.JobExists.selector, JOB));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.JobExists.selector, JOB));
         openJob();
     }
 
     function testFuzz_RevertWhen_CapIsNone(uint256 cap) public {
         if (cap != 0) cap = uint256(type(uint96).max) + 1 + (cap % 2 ** 159);
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.InvalidCap.selector, cap));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.InvalidCap.selector, cap));
         vm.prank(client);
         escrow.open(JOB, cap, DEADLINE);
     }
@@ -78,7 +79,7 @@ contract EscrowIntakeTest is Base {
     function testFuzz_DeadlineLiesAheadAndNotTooFar(uint64 deadline) public {
         bool valid = deadline > START && deadline <= START + escrow.MAX_DURATION();
         if (!valid) {
-            vm.expectRevert(abi.encodeWithSelector(JobEscrow.InvalidDeadline.selector, deadline, START));
+            vm.expectRevert(abi.encodeWithSelector(EscrowTypes.InvalidDeadline.selector, deadline, START));
         }
         vm.prank(client);
         escrow.open(JOB, CAP, deadline);
@@ -93,7 +94,7 @@ contract EscrowIntakeTest is Base {
     function test_RevertWhen_AllowanceIsShort() public {
         vm.prank(client);
         token.approve(address(escrow), CAP - 1);
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.InsufficientAllowance.selector, client, CAP - 1, CAP));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.InsufficientAllowance.selector, client, CAP - 1, CAP));
         openJob();
     }
 
@@ -107,7 +108,7 @@ contract EscrowIntakeTest is Base {
 
     function test_OpenForBySignatureAndPermit() public {
         revokeAllowance();
-        JobEscrow.Permit memory permit = signPermit(CAP, DEADLINE);
+        EscrowTypes.Permit memory permit = signPermit(CAP, DEADLINE);
         bytes memory signature = signDigest(CLIENT_KEY, escrow.orderDigest(order()));
         vm.prank(stranger);
         escrow.openFor(order(), signature, permit);
@@ -123,7 +124,7 @@ contract EscrowIntakeTest is Base {
 
     function test_OpenForSurvivesAPermitThatSomebodyUsedFirst() public {
         revokeAllowance();
-        JobEscrow.Permit memory permit = signPermit(CAP, DEADLINE);
+        EscrowTypes.Permit memory permit = signPermit(CAP, DEADLINE);
         vm.prank(stranger);
         token.permit(client, address(escrow), permit.value, permit.deadline, permit.v, permit.r, permit.s);
         escrow.openFor(order(), signDigest(CLIENT_KEY, escrow.orderDigest(order())), permit);
@@ -132,16 +133,16 @@ contract EscrowIntakeTest is Base {
 
     function test_RevertWhen_PermitExpired() public {
         revokeAllowance();
-        JobEscrow.Permit memory permit = signPermit(CAP, START - 1);
+        EscrowTypes.Permit memory permit = signPermit(CAP, START - 1);
         bytes memory signature = signDigest(CLIENT_KEY, escrow.orderDigest(order()));
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.InsufficientAllowance.selector, client, 0, CAP));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.InsufficientAllowance.selector, client, 0, CAP));
         escrow.openFor(order(), signature, permit);
     }
 
     function test_RevertWhen_OrderIsReplayed() public {
         bytes memory signature = signDigest(CLIENT_KEY, escrow.orderDigest(order()));
         escrow.openFor(order(), signature, noPermit());
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.JobExists.selector, JOB));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.JobExists.selector, JOB));
         escrow.openFor(order(), signature, noPermit());
     }
 
@@ -168,7 +169,7 @@ contract EscrowIntakeTest is Base {
         else if (field % 4 == 1) changed.client = address(uint160(changed.client) ^ change);
         else if (field % 4 == 2) changed.cap ^= change;
         else changed.deadline ^= uint64(change) | 1;
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.InvalidOrderSignature.selector, changed.client));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.InvalidOrderSignature.selector, changed.client));
         escrow.openFor(changed, signature, noPermit());
     }
 
@@ -240,6 +241,6 @@ contract EscrowIntakeTest is Base {
     }
 
     function expectBadSignatureOf(address who) private {
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.InvalidOrderSignature.selector, who));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.InvalidOrderSignature.selector, who));
     }
 }

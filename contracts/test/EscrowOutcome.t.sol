@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
+import {EscrowTypes} from "../src/EscrowTypes.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
 import {Base} from "./Base.sol";
 
@@ -10,14 +11,14 @@ contract EscrowOutcomeTest is Base {
     function test_ProposeKeepsWhatItSays() public {
         openJob();
         vm.expectEmit();
-        emit JobEscrow.Proposed(JOB, 40 ether, ROOT, 3);
+        emit EscrowTypes.Proposed(JOB, 40 ether, ROOT, 3);
         proposeJob(40 ether);
-        JobEscrow.Escrow memory kept = escrow.escrowOf(JOB);
+        EscrowTypes.Escrow memory kept = escrow.escrowOf(JOB);
         vm.assertEq(kept.price, 40 ether);
         vm.assertEq(kept.receiptRoot, ROOT);
         vm.assertEq(kept.receiptCount, 3);
         vm.assertEq(kept.proposedAt, START);
-        vm.assertEq(uint256(kept.state), uint256(JobEscrow.State.Proposed));
+        vm.assertEq(uint256(kept.state), uint256(EscrowTypes.State.Proposed));
     }
 
     function test_RevertWhen_StrangerProposesOrCancels() public {
@@ -36,7 +37,7 @@ contract EscrowOutcomeTest is Base {
     function testFuzz_RevertWhen_PriceIsAboveCap(uint256 price) public {
         vm.assume(price > CAP);
         openJob();
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.PriceAboveCap.selector, price, CAP));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.PriceAboveCap.selector, price, CAP));
         proposeJob(price);
     }
 
@@ -50,7 +51,7 @@ contract EscrowOutcomeTest is Base {
 
     function test_RevertWhen_ThereAreTooManyReceipts() public {
         openJob();
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.TooManyReceipts.selector, uint64(2 ** 32)));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.TooManyReceipts.selector, uint64(2 ** 32)));
         vm.prank(coordinator);
         escrow.propose(JOB, 1, ROOT, 2 ** 32);
         vm.prank(coordinator);
@@ -73,7 +74,7 @@ contract EscrowOutcomeTest is Base {
         openJob();
         uint256 last = DEADLINE + GRACE;
         vm.warp(last + 1);
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.ProposalTooLate.selector, last + 1, last));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.ProposalTooLate.selector, last + 1, last));
         proposeJob(1);
         vm.warp(last);
         proposeJob(1);
@@ -109,7 +110,7 @@ contract EscrowOutcomeTest is Base {
         proposeJob(19);
         vm.warp(START + WINDOW);
         vm.expectEmit();
-        emit JobEscrow.Finalized(JOB, 19, 0, CAP - 19);
+        emit EscrowTypes.Finalized(JOB, 19, 0, CAP - 19);
         escrow.finalize(JOB);
     }
 
@@ -118,7 +119,7 @@ contract EscrowOutcomeTest is Base {
         proposeJob(CAP);
         uint256 end = START + WINDOW;
         vm.warp(end - 1);
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.WindowOpen.selector, end - 1, end));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.WindowOpen.selector, end - 1, end));
         escrow.finalize(JOB);
         vm.warp(end);
         vm.prank(stranger);
@@ -129,12 +130,12 @@ contract EscrowOutcomeTest is Base {
         openJob();
         uint256 last = DEADLINE + GRACE;
         vm.warp(last);
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.RefundTooEarly.selector, last, last));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.RefundTooEarly.selector, last, last));
         escrow.refund(JOB);
         vm.warp(last + 1);
         uint256 before = token.balanceOf(client);
         vm.expectEmit();
-        emit JobEscrow.Refunded(JOB, client, CAP);
+        emit EscrowTypes.Refunded(JOB, client, CAP);
         vm.prank(stranger);
         escrow.refund(JOB);
         vm.assertEq(token.balanceOf(client), before + CAP);
@@ -144,7 +145,7 @@ contract EscrowOutcomeTest is Base {
         openJob();
         uint256 before = token.balanceOf(client);
         vm.expectEmit();
-        emit JobEscrow.Cancelled(JOB, client, CAP);
+        emit EscrowTypes.Cancelled(JOB, client, CAP);
         vm.prank(coordinator);
         escrow.cancel(JOB);
         vm.assertEq(token.balanceOf(client), before + CAP);
@@ -153,12 +154,12 @@ contract EscrowOutcomeTest is Base {
     // What excludes what, in each order.
 
     function test_NothingBeforeOpening() public {
-        expectAllRefused(JobEscrow.State.None);
+        expectAllRefused(EscrowTypes.State.None);
     }
 
     function test_OpenCannotBeFinalized() public {
         openJob();
-        vm.expectRevert(wrongState(JobEscrow.State.Open, JobEscrow.State.Proposed));
+        vm.expectRevert(wrongState(EscrowTypes.State.Open, EscrowTypes.State.Proposed));
         escrow.finalize(JOB);
     }
 
@@ -166,7 +167,7 @@ contract EscrowOutcomeTest is Base {
         openJob();
         proposeJob(CAP);
         vm.warp(DEADLINE + GRACE + 365 days);
-        expectNotOpen(JobEscrow.State.Proposed);
+        expectNotOpen(EscrowTypes.State.Proposed);
         escrow.finalize(JOB);
     }
 
@@ -175,14 +176,14 @@ contract EscrowOutcomeTest is Base {
         proposeJob(CAP);
         vm.warp(DEADLINE + GRACE + 1);
         escrow.finalize(JOB);
-        expectAllRefused(JobEscrow.State.Finalized);
+        expectAllRefused(EscrowTypes.State.Finalized);
     }
 
     function test_NothingAfterRefund() public {
         openJob();
         vm.warp(DEADLINE + GRACE + 1);
         escrow.refund(JOB);
-        expectAllRefused(JobEscrow.State.Refunded);
+        expectAllRefused(EscrowTypes.State.Refunded);
     }
 
     function test_NothingAfterCancel() public {
@@ -190,7 +191,7 @@ contract EscrowOutcomeTest is Base {
         vm.prank(coordinator);
         escrow.cancel(JOB);
         vm.warp(DEADLINE + GRACE + 1);
-        expectAllRefused(JobEscrow.State.Refunded);
+        expectAllRefused(EscrowTypes.State.Refunded);
     }
 
     /// @dev The admin can give itself every role and still moves nothing out of the way that the client agreed to.
@@ -207,13 +208,13 @@ contract EscrowOutcomeTest is Base {
     }
 
     function expectMissing(uint256 price, bytes32 root, uint64 count) private {
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.ReceiptsMissing.selector, price, root, count));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.ReceiptsMissing.selector, price, root, count));
         vm.prank(coordinator);
         escrow.propose(JOB, price, root, count);
     }
 
-    function expectNotOpen(JobEscrow.State actual) private {
-        bytes memory refusal = wrongState(actual, JobEscrow.State.Open);
+    function expectNotOpen(EscrowTypes.State actual) private {
+        bytes memory refusal = wrongState(actual, EscrowTypes.State.Open);
         vm.expectRevert(refusal);
         proposeJob(1);
         vm.expectRevert(refusal);
@@ -223,10 +224,10 @@ contract EscrowOutcomeTest is Base {
         escrow.refund(JOB);
     }
 
-    function expectAllRefused(JobEscrow.State actual) private {
+    function expectAllRefused(EscrowTypes.State actual) private {
         uint256 held = token.balanceOf(address(escrow));
         expectNotOpen(actual);
-        vm.expectRevert(wrongState(actual, JobEscrow.State.Proposed));
+        vm.expectRevert(wrongState(actual, EscrowTypes.State.Proposed));
         escrow.finalize(JOB);
         vm.assertEq(token.balanceOf(address(escrow)), held);
     }

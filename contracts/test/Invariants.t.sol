@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {DisputeTypes} from "../src/DisputeTypes.sol";
 import {Disputes} from "../src/Disputes.sol";
+import {EscrowTypes} from "../src/EscrowTypes.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
 import {SignedMessages} from "../src/SignedMessages.sol";
 import {Base} from "./Base.sol";
@@ -17,11 +19,11 @@ contract Player is Jobs, Stakes, Rewards {
     }
 
     /// @dev The last honest receipt that stands on chain, if any.
-    function anyReceipt() external view returns (bool found, Disputes.Leaf memory leaf) {
+    function anyReceipt() external view returns (bool found, DisputeTypes.Leaf memory leaf) {
         for (uint256 i = jobs.length; i > 0; --i) {
             Job storage job = jobs[i - 1];
-            JobEscrow.State state = stateOf(job);
-            bool stands = state == JobEscrow.State.Proposed || state == JobEscrow.State.Finalized;
+            EscrowTypes.State state = stateOf(job);
+            bool stands = state == EscrowTypes.State.Proposed || state == EscrowTypes.State.Finalized;
             if (job.fault == Fault.None && stands) return (true, leafOf(job, 0));
         }
     }
@@ -152,7 +154,7 @@ contract InvariantsTest is Base {
     }
 
     function receiptsHoldHereAndNowhereElse() public {
-        (bool found, Disputes.Leaf memory leaf) = player.anyReceipt();
+        (bool found, DisputeTypes.Leaf memory leaf) = player.anyReceipt();
         if (!found) return;
         SignedMessages.Receipt memory stated = leaf.receipt;
         vm.assertTrue(escrow.verifyReceipt(stated, leaf.signature, leaf.path));

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {IBurnCounter, IRewardPools} from "../src/Interfaces.sol";
 import {KilnToken} from "../src/KilnToken.sol";
+import {RegistryTypes} from "../src/RegistryTypes.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {RewardDistributor} from "../src/RewardDistributor.sol";
 import {Base} from "./Base.sol";
@@ -246,7 +247,7 @@ contract RewardDistributorTest is Base {
         post(1, rewards.rewardLeaf(operator, 40 ether), 40 ether);
         vm.warp(block.timestamp + VETO);
         vm.expectEmit();
-        emit NodeRegistry.Rewarded(operator, 4 ether, 36 ether);
+        emit RegistryTypes.Rewarded(operator, 4 ether, 36 ether);
         vm.assertEq(rewards.claim(operator, 40 ether, new bytes32[](0)), 40 ether);
         vm.assertEq(token.balanceOf(operator), 4 ether);
         vm.assertEq(token.balanceOf(address(registry)), 76 ether);

@@ -3,8 +3,11 @@ pragma solidity ^0.8.28;
 
 import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
 import {Auditors} from "../src/Auditors.sol";
+import {DisputeTypes} from "../src/DisputeTypes.sol";
 import {Disputes} from "../src/Disputes.sol";
+import {EscrowTypes} from "../src/EscrowTypes.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
+import {RegistryTypes} from "../src/RegistryTypes.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
 import {ReceiptTree} from "../src/ReceiptTree.sol";
 import {Base} from "./Base.sol";
@@ -22,17 +25,17 @@ contract RulingsTest is Base {
     }
 
     function test_RevertWhen_DeployedWrong() public {
-        Disputes.Terms memory terms = disputeTerms();
-        vm.expectRevert(Disputes.ZeroAddress.selector);
+        DisputeTypes.Terms memory terms = disputeTerms();
+        vm.expectRevert(DisputeTypes.ZeroAddress.selector);
         new Disputes(escrow, registry, address(0), auditors(), 2, terms);
         terms.equivocationBps = 10_001;
-        vm.expectRevert(abi.encodeWithSelector(Disputes.ShareTooHigh.selector, 10_001, 10_000));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.ShareTooHigh.selector, 10_001, 10_000));
         new Disputes(escrow, registry, address(this), auditors(), 2, terms);
         (terms.equivocationBps, terms.maxRulingBps) = (0, 10_001);
-        vm.expectRevert(abi.encodeWithSelector(Disputes.ShareTooHigh.selector, 10_001, 10_000));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.ShareTooHigh.selector, 10_001, 10_000));
         new Disputes(escrow, registry, address(this), auditors(), 2, terms);
         (terms.maxRulingBps, terms.rulingPeriod) = (0, UNBONDING - WINDOW);
-        vm.expectRevert(abi.encodeWithSelector(Disputes.UnbondingTooShort.selector, UNBONDING, UNBONDING));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.UnbondingTooShort.selector, UNBONDING, UNBONDING));
         new Disputes(escrow, registry, address(this), auditors(), 2, terms);
     }
 
@@ -42,23 +45,23 @@ contract RulingsTest is Base {
         vm.assertEq(token.balanceOf(address(disputes)), BOND);
         vm.assertEq(disputes.openChallenge(JOB), 1);
         vm.warp(START + WINDOW);
-        vm.expectRevert(wrongState(JobEscrow.State.Disputed, JobEscrow.State.Proposed));
+        vm.expectRevert(wrongState(EscrowTypes.State.Disputed, EscrowTypes.State.Proposed));
         escrow.finalize(JOB);
-        vm.expectRevert(wrongState(JobEscrow.State.Disputed, JobEscrow.State.Open));
+        vm.expectRevert(wrongState(EscrowTypes.State.Disputed, EscrowTypes.State.Open));
         escrow.refund(JOB);
     }
 
     function test_UpheldVoidsSlashesAndReturnsTheBond() public {
         uint256 id = challenge(JOB, operator);
         vm.expectEmit();
-        emit Disputes.ProposalFaulty(JOB, Disputes.Fault.Ruling, challenger);
+        emit DisputeTypes.ProposalFaulty(JOB, DisputeTypes.Fault.Ruling, challenger);
         vm.prank(stranger);
         disputes.rule(id, true, 2_500, ruling(id, true, 2_500, 2));
-        vm.assertEq(uint256(stateOf(JOB)), uint256(JobEscrow.State.Open));
+        vm.assertEq(uint256(stateOf(JOB)), uint256(EscrowTypes.State.Open));
         vm.assertEq(activeOf(operator), 75 ether);
         vm.assertEq(token.balanceOf(challenger), 105 ether);
         vm.assertEq(token.balanceOf(address(disputes)), 0);
-        vm.assertEq(uint256(disputes.challengeOf(id).outcome), uint256(Disputes.Outcome.Upheld));
+        vm.assertEq(uint256(disputes.challengeOf(id).outcome), uint256(DisputeTypes.Outcome.Upheld));
         proposeJob(30 ether);
         vm.warp(START + WINDOW);
         escrow.finalize(JOB);
@@ -69,7 +72,7 @@ contract RulingsTest is Base {
         vm.warp(START + WINDOW);
         uint256 supply = token.totalSupply();
         vm.expectEmit();
-        emit Disputes.ChallengeClosed(id, Disputes.Outcome.Dismissed, 0);
+        emit DisputeTypes.ChallengeClosed(id, DisputeTypes.Outcome.Dismissed, 0);
         disputes.rule(id, false, 0, ruling(id, false, 0, 3));
         vm.assertEq(supply - token.totalSupply(), BOND);
         vm.assertEq(activeOf(operator), 100 ether);
@@ -80,7 +83,7 @@ contract RulingsTest is Base {
         uint256 id = challenge(0, operator);
         disputes.rule(id, true, 10_000, ruling(id, true, 10_000, 2));
         vm.assertEq(activeOf(operator), 0);
-        vm.assertEq(uint256(stateOf(JOB)), uint256(JobEscrow.State.Proposed));
+        vm.assertEq(uint256(stateOf(JOB)), uint256(EscrowTypes.State.Proposed));
         id = challenge(0, operator);
         disputes.rule(id, true, 0, ruling(id, true, 0, 2));
         id = challenge(0, operator);
@@ -91,16 +94,16 @@ contract RulingsTest is Base {
     function test_UndecidedLapses() public {
         uint256 id = challenge(JOB, address(0));
         vm.warp(START + RULING);
-        vm.expectRevert(abi.encodeWithSelector(Disputes.RulingPending.selector, START + RULING, START + RULING));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.RulingPending.selector, START + RULING, START + RULING));
         disputes.lapse(id);
         vm.warp(START + RULING + 1);
         bytes[] memory late = ruling(id, true, 0, 2);
-        vm.expectRevert(abi.encodeWithSelector(Disputes.RulingTooLate.selector, START + RULING + 1, START + RULING));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.RulingTooLate.selector, START + RULING + 1, START + RULING));
         disputes.rule(id, true, 0, late);
         disputes.lapse(id);
         vm.assertEq(token.balanceOf(challenger), 100 ether);
         escrow.finalize(JOB);
-        vm.expectRevert(abi.encodeWithSelector(Disputes.ChallengeNotOpen.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.ChallengeNotOpen.selector, id));
         disputes.lapse(id);
     }
 
@@ -111,19 +114,19 @@ contract RulingsTest is Base {
         vm.prank(coordinator);
         escrow.propose(JOB, 7 ether, leaf, 1);
         uint256 id = challenge(JOB, operator);
-        disputes.proveInvalidReceipt(JOB, Disputes.Leaf(receipt(0), "", new ReceiptTree.Sibling[](0)));
+        disputes.proveInvalidReceipt(JOB, DisputeTypes.Leaf(receipt(0), "", new ReceiptTree.Sibling[](0)));
         vm.assertEq(token.balanceOf(challenger), 100 ether);
-        vm.assertEq(uint256(disputes.challengeOf(id).outcome), uint256(Disputes.Outcome.Upheld));
+        vm.assertEq(uint256(disputes.challengeOf(id).outcome), uint256(DisputeTypes.Outcome.Upheld));
         vm.assertEq(activeOf(operator), 100 ether);
         bytes[] memory signatures = ruling(id, false, 0, 2);
-        vm.expectRevert(abi.encodeWithSelector(Disputes.ChallengeNotOpen.selector, id));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.ChallengeNotOpen.selector, id));
         disputes.rule(id, false, 0, signatures);
     }
 
     function test_RevertWhen_ChallengedTwice() public {
         uint256 id = challenge(JOB, address(0));
         disputes.rule(id, false, 0, ruling(id, false, 0, 2));
-        vm.expectRevert(abi.encodeWithSelector(Disputes.AlreadyChallenged.selector, JOB));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.AlreadyChallenged.selector, JOB));
         challenge(JOB, address(0));
         // Another proposal of the job can be.
         vm.prank(address(disputes));
@@ -133,16 +136,16 @@ contract RulingsTest is Base {
     }
 
     function test_RevertWhen_ChallengedWithoutReason() public {
-        vm.expectRevert(Disputes.NothingChallenged.selector);
+        vm.expectRevert(DisputeTypes.NothingChallenged.selector);
         challenge(0, address(0));
-        vm.expectRevert(abi.encodeWithSelector(NodeRegistry.NotRegistered.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(RegistryTypes.NotRegistered.selector, stranger));
         challenge(0, stranger);
         vm.expectRevert(
-            abi.encodeWithSelector(JobEscrow.WrongState.selector, ROOT, JobEscrow.State.None, JobEscrow.State.Proposed)
+            abi.encodeWithSelector(EscrowTypes.WrongState.selector, ROOT, EscrowTypes.State.None, EscrowTypes.State.Proposed)
         );
         challenge(ROOT, address(0));
         vm.warp(START + WINDOW);
-        vm.expectRevert(abi.encodeWithSelector(JobEscrow.WindowOver.selector, START + WINDOW, START + WINDOW));
+        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.WindowOver.selector, START + WINDOW, START + WINDOW));
         challenge(JOB, address(0));
     }
 
@@ -175,25 +178,25 @@ contract RulingsTest is Base {
     function test_RevertWhen_ARulingSlashesTooMuchOrNobody() public {
         uint256 id = challenge(JOB, address(0));
         bytes[] memory none = new bytes[](0);
-        vm.expectRevert(abi.encodeWithSelector(Disputes.ShareTooHigh.selector, 10_001, 10_000));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.ShareTooHigh.selector, 10_001, 10_000));
         disputes.rule(id, true, 10_001, none);
-        vm.expectRevert(Disputes.NobodyToSlash.selector);
+        vm.expectRevert(DisputeTypes.NobodyToSlash.selector);
         disputes.rule(id, true, 1, none);
         id = challenge(0, operator);
-        vm.expectRevert(Disputes.NobodyToSlash.selector);
+        vm.expectRevert(DisputeTypes.NobodyToSlash.selector);
         disputes.rule(id, false, 1, none);
-        vm.expectRevert(abi.encodeWithSelector(Disputes.ChallengeNotOpen.selector, 9));
+        vm.expectRevert(abi.encodeWithSelector(DisputeTypes.ChallengeNotOpen.selector, 9));
         disputes.rule(9, true, 1, none);
     }
 
     /// @dev Where challenges cost nothing, none is paid back.
     function test_WithoutABond() public {
-        Disputes.Terms memory terms = disputeTerms();
+        DisputeTypes.Terms memory terms = disputeTerms();
         terms.bond = 0;
         disputes = new Disputes(escrow, registry, address(this), auditors(), 1, terms);
         uint256 id = disputes.challenge(0, operator, ROOT);
         disputes.rule(id, false, 0, ruling(id, false, 0, 1));
-        vm.assertEq(uint256(disputes.challengeOf(id).outcome), uint256(Disputes.Outcome.Dismissed));
+        vm.assertEq(uint256(disputes.challengeOf(id).outcome), uint256(DisputeTypes.Outcome.Dismissed));
     }
 
     // -- panels

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {DisputeTypes} from "../../src/DisputeTypes.sol";
 import {Disputes} from "../../src/Disputes.sol";
+import {EscrowTypes} from "../../src/EscrowTypes.sol";
 import {JobEscrow} from "../../src/JobEscrow.sol";
 import {ReceiptTree} from "../../src/ReceiptTree.sol";
 import {World} from "./World.sol";
@@ -40,7 +42,7 @@ abstract contract Jobs is World {
 
     function finalize(uint256 pick) public virtual {
         Job storage job = proposedJob(pick, false);
-        JobEscrow.Escrow memory kept = parts.escrow.escrowOf(job.id);
+        EscrowTypes.Escrow memory kept = parts.escrow.escrowOf(job.id);
         uint256 ready = uint256(kept.proposedAt) + parts.escrow.challengeWindow();
         if (block.timestamp < ready) {
             try parts.escrow.finalize(job.id) {
@@ -49,7 +51,7 @@ abstract contract Jobs is World {
             vm.warp(ready);
         }
         parts.escrow.finalize(job.id);
-        end(job, JobEscrow.State.Finalized);
+        end(job, EscrowTypes.State.Finalized);
         pricesPaid += kept.price;
         for (uint256 i = 0; i < 2; ++i) {
             earned[i] += (job.prices[i] * 9_500 * 9_500) / 1e8;
@@ -59,10 +61,10 @@ abstract contract Jobs is World {
     /// @dev Nobody looked in time: what a wrong proposal said is paid for, and no reward is due for it.
     function finalizeFaulty(uint256 pick) external {
         Job storage job = proposedJob(pick, true);
-        JobEscrow.Escrow memory kept = parts.escrow.escrowOf(job.id);
+        EscrowTypes.Escrow memory kept = parts.escrow.escrowOf(job.id);
         vm.warp(uint256(kept.proposedAt) + parts.escrow.challengeWindow() + pick % 1 days);
         parts.escrow.finalize(job.id);
-        end(job, JobEscrow.State.Finalized);
+        end(job, EscrowTypes.State.Finalized);
         pricesPaid += kept.price;
     }
 
@@ -70,7 +72,7 @@ abstract contract Jobs is World {
         Job storage job = openJob(pick);
         vm.prank(parts.coordinator);
         parts.escrow.cancel(job.id);
-        end(job, JobEscrow.State.Refunded);
+        end(job, EscrowTypes.State.Refunded);
     }
 
     /// @dev A refund is reachable for whatever is open, paused or not.
@@ -80,11 +82,11 @@ abstract contract Jobs is World {
             vm.prank(parts.guardian);
             parts.escrow.pause();
         }
-        JobEscrow.Escrow memory kept = parts.escrow.escrowOf(job.id);
+        EscrowTypes.Escrow memory kept = parts.escrow.escrowOf(job.id);
         uint256 last = uint256(kept.voidedAt > kept.deadline ? kept.voidedAt : kept.deadline) + parts.escrow.grace();
         if (block.timestamp <= last) vm.warp(last + 1);
         parts.escrow.refund(job.id);
-        end(job, JobEscrow.State.Refunded);
+        end(job, EscrowTypes.State.Refunded);
         if (paused) {
             vm.prank(parts.guardian);
             parts.escrow.unpause();
@@ -102,13 +104,13 @@ abstract contract Jobs is World {
     function proveFault(uint256 pick) external {
         Job storage job = proposedJob(pick, true);
         prove(job);
-        if (stateOf(job) != JobEscrow.State.Open) blame("a proven fault did not void");
+        if (stateOf(job) != EscrowTypes.State.Open) blame("a proven fault did not void");
     }
 
     /// @dev Every proof is tried on an honest proposal; none may succeed.
     function proveAgainstHonest(uint256 pick) external {
         Job storage job = proposedJob(pick, false);
-        (Disputes.Leaf memory one, Disputes.Leaf memory two) = (leafOf(job, 0), leafOf(job, 1));
+        (DisputeTypes.Leaf memory one, DisputeTypes.Leaf memory two) = (leafOf(job, 0), leafOf(job, 1));
         try parts.disputes.proveInvalidReceipt(job.id, one) {
             blame("an honest receipt was refused");
         } catch {}
@@ -131,7 +133,7 @@ abstract contract Jobs is World {
         parts.token.approve(address(parts.disputes), type(uint256).max);
         vm.prank(finder);
         challenges.push(parts.disputes.challenge(job.id, operators[0], "evidence"));
-        if (stateOf(job) != JobEscrow.State.Disputed) blame("a challenge did not hold the proposal up");
+        if (stateOf(job) != EscrowTypes.State.Disputed) blame("a challenge did not hold the proposal up");
         try parts.escrow.finalize(job.id) {
             blame("a disputed proposal was finalized");
         } catch {}
@@ -139,7 +141,7 @@ abstract contract Jobs is World {
 
     function rule(uint256 pick, bool upheld) external {
         uint256 id = openChallenge(pick);
-        Disputes.Challenge memory kept = parts.disputes.challengeOf(id);
+        DisputeTypes.Challenge memory kept = parts.disputes.challengeOf(id);
         if (block.timestamp > uint256(kept.openedAt) + parts.disputes.rulingPeriod()) revert("too late");
         // An upheld ruling slashes 10%: what that burns is reckoned here.
         uint16 bps = upheld ? 1_000 : 0;
@@ -159,8 +161,8 @@ abstract contract Jobs is World {
     /// @dev Bonds that Disputes should hold.
     function openBonds() external view returns (uint256 bonds) {
         for (uint256 i = 0; i < challenges.length; ++i) {
-            Disputes.Challenge memory kept = parts.disputes.challengeOf(challenges[i]);
-            if (kept.outcome == Disputes.Outcome.Open) bonds += kept.bond;
+            DisputeTypes.Challenge memory kept = parts.disputes.challengeOf(challenges[i]);
+            if (kept.outcome == DisputeTypes.Outcome.Open) bonds += kept.bond;
         }
     }
 
@@ -174,7 +176,7 @@ abstract contract Jobs is World {
     function finalStatesHold() external view returns (bool) {
         for (uint256 i = 0; i < jobs.length; ++i) {
             bool final_ = parts.escrow.isFinal(jobs[i].id);
-            if (final_ != (jobs[i].ended != JobEscrow.State.None)) return false;
+            if (final_ != (jobs[i].ended != EscrowTypes.State.None)) return false;
             if (final_ && stateOf(jobs[i]) != jobs[i].ended) return false;
         }
         return true;
@@ -184,15 +186,15 @@ abstract contract Jobs is World {
     function endEverything() external {
         vm.warp(block.timestamp + 1000 days);
         for (uint256 i = 0; i < challenges.length; ++i) {
-            if (parts.disputes.challengeOf(challenges[i]).outcome == Disputes.Outcome.Open) {
+            if (parts.disputes.challengeOf(challenges[i]).outcome == DisputeTypes.Outcome.Open) {
                 parts.disputes.lapse(challenges[i]);
             }
         }
         address[] memory both = new address[](2);
         (both[0], both[1]) = (operators[0], operators[1]);
         for (uint256 i = 0; i < jobs.length; ++i) {
-            if (stateOf(jobs[i]) == JobEscrow.State.Open) parts.escrow.refund(jobs[i].id);
-            else if (stateOf(jobs[i]) == JobEscrow.State.Proposed) parts.escrow.finalize(jobs[i].id);
+            if (stateOf(jobs[i]) == EscrowTypes.State.Open) parts.escrow.refund(jobs[i].id);
+            else if (stateOf(jobs[i]) == EscrowTypes.State.Proposed) parts.escrow.finalize(jobs[i].id);
             parts.registry.release(jobs[i].id, both);
         }
     }
@@ -205,14 +207,14 @@ abstract contract Jobs is World {
     function openJob(uint256 pick) private returns (Job storage) {
         for (uint256 i = 0; i < jobs.length; ++i) {
             Job storage job = jobs[addmod(pick, i, jobs.length)];
-            if (stateOf(job) == JobEscrow.State.Open && canPropose(job)) return job;
+            if (stateOf(job) == EscrowTypes.State.Open && canPropose(job)) return job;
         }
         open(uint96(pick), uint32(pick >> 96));
         return jobs[jobs.length - 1];
     }
 
     function canPropose(Job storage job) private view returns (bool) {
-        JobEscrow.Escrow memory kept = parts.escrow.escrowOf(job.id);
+        EscrowTypes.Escrow memory kept = parts.escrow.escrowOf(job.id);
         return
             kept.voided < parts.escrow.MAX_VOIDED() && block.timestamp <= uint256(kept.deadline) + parts.escrow.grace();
     }
@@ -221,7 +223,7 @@ abstract contract Jobs is World {
     function proposedJob(uint256 pick, bool faulty) private returns (Job storage) {
         for (uint256 i = jobs.length; i > 0; --i) {
             Job storage job = jobs[i - 1];
-            if (stateOf(job) == JobEscrow.State.Proposed && (job.fault != Fault.None) == faulty) return job;
+            if (stateOf(job) == EscrowTypes.State.Proposed && (job.fault != Fault.None) == faulty) return job;
         }
         Job storage fresh = openJob(pick);
         proposeWith(fresh, uint96(pick), uint96(pick >> 96), faulty ? Fault(1 + pick % 3) : Fault.None);
@@ -232,12 +234,12 @@ abstract contract Jobs is World {
     function endedAward(uint256 pick) private returns (Job storage) {
         for (uint256 i = 0; i < jobs.length; ++i) {
             Job storage job = jobs[addmod(pick, i, jobs.length)];
-            if (job.stake != 0 && job.ended != JobEscrow.State.None) return job;
+            if (job.stake != 0 && job.ended != EscrowTypes.State.None) return job;
         }
         award(pick, uint96(pick));
         cancel(pick);
         for (uint256 i = 0; i < jobs.length; ++i) {
-            if (jobs[i].stake != 0 && jobs[i].ended != JobEscrow.State.None) return jobs[i];
+            if (jobs[i].stake != 0 && jobs[i].ended != EscrowTypes.State.None) return jobs[i];
         }
         revert("none");
     }
@@ -253,7 +255,7 @@ abstract contract Jobs is World {
         uint256 first = 1 + cut % (total - 1);
         job.prices = [first, total - first];
         job.fault = fault;
-        Disputes.Leaf memory leaf = leafOf(job, 0);
+        DisputeTypes.Leaf memory leaf = leafOf(job, 0);
         bytes32 hash = parts.escrow.receiptLeaf(leaf.receipt, leaf.signature);
         bytes32 root = ReceiptTree.parent(hash, first, leaf.path[0].hash, leaf.path[0].sum);
         if (fault == Fault.Sum) --total;
@@ -262,13 +264,13 @@ abstract contract Jobs is World {
     }
 
     function prove(Job storage job) private {
-        Disputes.Leaf memory one = leafOf(job, 0);
+        DisputeTypes.Leaf memory one = leafOf(job, 0);
         if (job.fault == Fault.Unsigned) parts.disputes.proveInvalidReceipt(job.id, one);
         else if (job.fault == Fault.Duplicate) parts.disputes.proveDuplicateTile(job.id, one, leafOf(job, 1));
         else parts.disputes.proveWrongSum(job.id, one.receipt, one.signature, sums(one));
     }
 
-    function sums(Disputes.Leaf memory leaf) private pure returns (ReceiptTree.Claim[] memory path) {
+    function sums(DisputeTypes.Leaf memory leaf) private pure returns (ReceiptTree.Claim[] memory path) {
         path = new ReceiptTree.Claim[](1);
         path[0] = ReceiptTree.Claim(leaf.receipt.price, leaf.path[0]);
     }
@@ -276,7 +278,7 @@ abstract contract Jobs is World {
     function openChallenge(uint256 pick) private returns (uint256) {
         for (uint256 i = 0; i < challenges.length; ++i) {
             uint256 id = challenges[addmod(pick, i, challenges.length)];
-            if (parts.disputes.challengeOf(id).outcome == Disputes.Outcome.Open) return id;
+            if (parts.disputes.challengeOf(id).outcome == DisputeTypes.Outcome.Open) return id;
         }
         challenge(pick);
         return challenges[challenges.length - 1];
@@ -291,8 +293,8 @@ abstract contract Jobs is World {
     }
 
     /// @dev Its own book: what a job had locked is free again once, whatever the contract says.
-    function end(Job storage job, JobEscrow.State state) private {
-        if (job.ended != JobEscrow.State.None) blame("a job ended twice");
+    function end(Job storage job, EscrowTypes.State state) private {
+        if (job.ended != EscrowTypes.State.None) blame("a job ended twice");
         else lockedCaps -= job.cap;
         job.ended = state;
     }

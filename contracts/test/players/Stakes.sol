@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {RegistryTypes} from "../../src/RegistryTypes.sol";
 import {NodeRegistry} from "../../src/NodeRegistry.sol";
 import {SignedMessages} from "../../src/SignedMessages.sol";
 import {StakePool} from "../../src/StakePool.sol";
@@ -77,7 +78,7 @@ abstract contract Stakes is World {
     /// @dev All that is worth something to somebody, and all that is there.
     function owed(uint256 which) external view returns (uint256 sum, uint256 held) {
         address operator = operators[which];
-        NodeRegistry.Operator memory kept = parts.registry.operatorOf(operator);
+        RegistryTypes.Operator memory kept = parts.registry.operatorOf(operator);
         held = uint256(kept.active.assets) + kept.unbonding.assets;
         address[4] memory owners = [operators[0], operators[1], stakers[0], stakers[1]];
         for (uint256 i = 0; i < 4; ++i) {
@@ -104,7 +105,7 @@ abstract contract Stakes is World {
 
     /// @dev What a slash takes, reckoned from what is there before it.
     function expectedSlash(address operator, uint256 bps) internal view virtual returns (uint256) {
-        NodeRegistry.Operator memory kept = parts.registry.operatorOf(operator);
+        RegistryTypes.Operator memory kept = parts.registry.operatorOf(operator);
         return part(kept.active, bps) + part(kept.unbonding, bps);
     }
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {DisputeTypes} from "../../src/DisputeTypes.sol";
 import {Disputes} from "../../src/Disputes.sol";
+import {EscrowTypes} from "../../src/EscrowTypes.sol";
 import {JobEscrow} from "../../src/JobEscrow.sol";
 import {KilnToken} from "../../src/KilnToken.sol";
 import {NodeRegistry} from "../../src/NodeRegistry.sol";
@@ -32,7 +34,7 @@ abstract contract World {
         uint96 cap;
         uint256[2] prices;
         Fault fault;
-        JobEscrow.State ended;
+        EscrowTypes.State ended;
         uint96 stake;
     }
 
@@ -108,14 +110,14 @@ abstract contract World {
         signature = signDigest(key, parts.escrow.receiptDigest(receipt));
     }
 
-    function leafOf(Job storage job, uint256 index) internal view returns (Disputes.Leaf memory leaf) {
+    function leafOf(Job storage job, uint256 index) internal view returns (DisputeTypes.Leaf memory leaf) {
         (leaf.receipt, leaf.signature) = receiptOf(job, index);
         (SignedMessages.Receipt memory other, bytes memory signature) = receiptOf(job, 1 - index);
         leaf.path = new ReceiptTree.Sibling[](1);
         leaf.path[0] = ReceiptTree.Sibling(parts.escrow.receiptLeaf(other, signature), other.price);
     }
 
-    function stateOf(Job storage job) internal view returns (JobEscrow.State) {
+    function stateOf(Job storage job) internal view returns (EscrowTypes.State) {
         return parts.escrow.escrowOf(job.id).state;
     }
 }
