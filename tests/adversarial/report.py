@@ -136,7 +136,7 @@ def _items(counted: dict[str, int]) -> str:
         return ""
     return (
         f", {counted['items']:,} items, each in one tile; {counted['redone']:,} drawn and redone in another order by another"
-        f" process with another number of threads; both restarted {counted['restarts']} times"
+        f" process, one or two threads in each; both restarted {counted['restarts']} times"
     )
 
 

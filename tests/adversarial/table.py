@@ -36,10 +36,11 @@ Claim = Callable[[np.random.Generator], Planes]
 
 
 def build(
-    material: Material, *, draws: int, seed: int = 1, kept: Path | None = None, say: Callable[[str], None] = print
-) -> dict[str, Any]:
-    """All figures, JSON. `draws` trials for each cheat and lane. Rows that are in the file `kept` are not drawn again:
-    a run that was cut short goes on where it was."""
+    material: Material, *, draws: int, seed: int = 1, kept: Path | None = None, items: bool = True,
+    say: Callable[[str], None] = print,
+) -> dict[str, Any]:  # fmt: skip
+    """All figures, JSON; without `items` none of honest tiles of inference. `draws` trials for each cheat and lane. Rows
+    that are in the file `kept` are not drawn again: a run that was cut short goes on where it was."""
     rows: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept is not None and kept.is_file() else {}
 
     def row(key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def build(
         "scenes": len({picture.shot.scene.name for picture in material.pictures}),
         "render": [one for one in render if one["tiles"]],
         "infer": infer,
-        "honest": count_honest(material, slow_items=True, say=say),
+        "honest": count_honest(material, items=items, slow_items=items, say=say),
         "rivals": [_rival_row(c.name, material, draws, rng) for c in RENDER_CHEATS],
         "skipped": material.skipped,
     }
