@@ -39,8 +39,8 @@ def build(
     material: Material, *, draws: int, seed: int = 1, kept: Path | None = None, items: bool = True,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:  # fmt: skip
-    """All figures, JSON; without `items` none of honest tiles of inference. `draws` trials for each cheat and lane. Rows
-    that are in the file `kept` are not drawn again: a run that was cut short goes on where it was."""
+    """All figures, JSON; without `items` none of honest tiles of inference. `draws` trials for each cheat and lane.
+    Rows that are in the file `kept` are not drawn again: a run that was cut short goes on where it was."""
     rows: dict[str, dict[str, Any]] = json.loads(kept.read_text()) if kept is not None and kept.is_file() else {}
 
     def row(key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
