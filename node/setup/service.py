@@ -39,7 +39,7 @@ def container_text(version: str) -> str:
 # podman run --rm -v kilnet-node:/data --device nvidia.com/gpu=all --security-opt seccomp=unconfined \\
 #   kilnet-node
 # In a folder with kilnet-{version}-py3-none-any.whl (pip wheel --no-deps .) and node.json (kilnet node setup).
-FROM docker.io/library/debian:trixie-slim
+FROM debian:trixie-slim
 RUN apt-get update && apt-get install -y --no-install-recommends python3 python3-venv bubblewrap libegl1 libgl1 \\
       libxi6 libxxf86vm1 libxfixes3 libxrender1 libxkbcommon0 libsm6 && rm -rf /var/lib/apt/lists/*
 COPY kilnet-{version}-py3-none-any.whl /tmp/
