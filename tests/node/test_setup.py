@@ -86,7 +86,7 @@ def test_in_a_terminal(tmp_path: Path) -> None:
         [*COMMAND, "unit", "--data", str(tmp_path / "node")], capture_output=True, text=True, check=True
     ).stdout
     assert "node start --data" in unit and "Restart=always" in unit and str(tmp_path / "node") in unit
-    assert "FROM docker.io/library/debian" in container_text("1.0")
+    assert "FROM debian:trixie-slim" in container_text("1.0")
 
 
 def test_by_options_alone(tmp_path: Path) -> None:
