@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from coordinator.store.database import Database
+from coordinator.store.models import Base
 from tests.coordinator.world import World
 
 _counter = itertools.count()
@@ -60,21 +61,23 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres_server: str) -> str:
-    """The name of a migrated database, to be copied."""
+    """The URL of a migrated database."""
     _administer(postgres_server, "CREATE DATABASE migrated")
-    database = Database(_named(postgres_server, "migrated"))
+    url = _named(postgres_server, "migrated")
+    database = Database(url)
     database.migrate()
     database.close()
-    return "migrated"
+    return url
 
 
 @pytest.fixture
 def postgres_db_url(postgres_server: str, migrated_postgres: str) -> Iterator[str]:
-    """A fresh, migrated PostgreSQL database."""
-    name = f"kilnet_{next(_counter)}"
-    _administer(postgres_server, f"CREATE DATABASE {name} TEMPLATE {migrated_postgres}")
-    yield _named(postgres_server, name)
-    _administer(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+    """A migrated PostgreSQL database with nothing in it: emptied after each test, which is faster than a new one."""
+    yield migrated_postgres
+    # Whatever still holds a lock belongs to the test that is over.
+    _administer(postgres_server, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'migrated'")
+    tables = ", ".join(Base.metadata.tables)
+    _administer(migrated_postgres, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
 
 
 @pytest.fixture(scope="session")
