@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["BAD", "REFUSAL_WEIGHT", "Bid", "Rank", "better", "rank", "reputation", "score"]
+__all__ = ["BAD", "REFUSAL_WEIGHT", "Bid", "Rank", "better", "counted_asks", "rank", "reputation", "score"]
 
 REFUSAL_WEIGHT = 10
 """How many tiles that passed one refused tile weighs."""
@@ -45,6 +45,20 @@ def reputation(passed: int, refused: int) -> float:
     """0..1: the share of judged tiles that passed, a refusal counting REFUSAL_WEIGHT times, by the rule of succession
     (one more of each), so that who has done nothing yet stands at 0.5 and nobody ever at 1."""
     return (passed + 1) / (passed + REFUSAL_WEIGHT * refused + 2)
+
+
+def counted_asks(offers: Iterable[tuple[float, float, float]], reference: float) -> list[tuple[float, float]]:
+    """Asks as they count for a price: (USD per kiln-hour, score) of each of the `offers` (ask, score, reputation).
+
+    Who has proven nothing yet is served at a low ask, but does not lower the price: otherwise a few new addresses that
+    ask nearly nothing, and are refused, would leave a job at a price at which no honest machine works. So such an ask
+    counts as the cheapest one of a machine whose reputation is above BAD, at most `reference` (what the deployment
+    offers where nobody asks), so that one proven machine cannot raise it at will. Where nobody has proven anything,
+    asks count as they are."""
+    given = list(offers)
+    proven = [ask for ask, _, known in given if known > BAD]
+    least = min(*proven, reference) if proven else 0.0
+    return [(ask if known > BAD else max(ask, least), speed) for ask, speed, known in given]
 
 
 def score(bid: Bid) -> float:

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from coordinator.admission.auction import auction_view
+from coordinator.admission.auction import asks_of, auction_view
 from coordinator.admission.describing import adopt_cost, adopt_description
 from coordinator.admission.proving import lane_words, lanes_of, main_lane
 from coordinator.admission.quoting import make_quote, wish_for_plan
@@ -133,7 +133,7 @@ def _quote(session: Session, settings: Settings, job: Job, now: float) -> None:
         )
     quote = make_quote(
         settings, contract, spec, job.frames or (), cost, settings.plan.model_copy(update=wish),
-        asks=[(worker.ask, worker.score) for worker in workers], lane=lane, warnings=warnings, now=now,
+        asks=asks_of(settings, workers), lane=lane, warnings=warnings, now=now,
         rate=kiln_per_usd(session, settings, now),
     )  # fmt: skip
     auction = auction_view(

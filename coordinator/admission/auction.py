@@ -8,14 +8,20 @@ from coordinator.admission.quoting import WAIT_SHARE, hourly_price
 from coordinator.config import Settings
 from coordinator.leasing.fitting import affordable
 from coordinator.leasing.workers import Worker
-from jobs.auction import Bid, rank
+from jobs.auction import Bid, counted_asks, rank
 from jobs.constraints import Constraint
 from jobs.spec import InferSpec, RenderSpec
 from jobs.wire import AskView, AuctionView
 
-__all__ = ["auction_view"]
+__all__ = ["asks_of", "auction_view"]
 
 _SHOWN = 10
+
+
+def asks_of(settings: Settings, workers: Sequence[Worker]) -> list[tuple[float, float]]:
+    """(USD per kiln-hour, score) of the workers that fit, as they count for the price."""
+    offers = [(worker.ask, worker.score, worker.reputation) for worker in workers]
+    return counted_asks(offers, settings.usd_per_kiln_hour)
 
 
 def auction_view(
@@ -33,8 +39,7 @@ def auction_view(
     served = [worker for worker in workers if affordable(worker, price)]
     # Of one and the same tile: what it takes on each is as its score.
     ranked = sorted(workers, key=lambda w: rank(Bid(w.address, w.ask, 1 / w.score, w.reputation), lot))
-    asks = [(worker.ask, worker.score) for worker in workers]
-    most = hourly_price(asks, hours, spec.deadline_s, max(1, settings.expected_nodes))
+    most = hourly_price(asks_of(settings, workers), hours, spec.deadline_s, max(1, settings.expected_nodes))
     return AuctionView(
         fitting=len(workers),
         served=len(served),

@@ -198,6 +198,19 @@ def test_the_quote_shows_how_its_price_came_about(world: World) -> None:
     assert world.claim(world.worker(ask=0.2, cls=BLENDER, region="eu"), WorkKind.TILE, cls=BLENDER) is None
 
 
+def test_new_addresses_cannot_bid_a_price_down(world: World) -> None:
+    """Ten that ask nearly nothing, and would be refused: the price stays one at which who is proven works, and they
+    are paid it too."""
+    honest = world.worker(ask=0.1, cls=BLENDER)
+    with world.db.begin() as session:
+        session.execute(update(Node).where(Node.address == honest.address).values(accepted=1))
+    for _ in range(10):
+        world.worker(ask=0.001, cls=BLENDER)
+    auction = Quote.model_validate(quoted(world).quote).auction
+    assert auction is not None
+    assert (auction.fitting, auction.served, auction.clearing_ask) == (11, 11, 0.1)
+
+
 def test_a_quote_that_nobody_fits_names_the_constraint(world: World) -> None:
     world.worker(cls=BLENDER, region="us")
     job = quoted(world, RenderSpec(regions=("eu",)))

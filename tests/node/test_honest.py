@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.blender, pytest.m
 ROOT = Path(__file__).resolve().parents[2]
 SCENE = ROOT / "samples" / "scenes" / "animation.blend"
 SETTINGS = ("--frames", "2", "--resolution", "128x72", "--samples", "64", "--tiles", "4")
-SMALL = PlanPolicy(nodes=2, min_tile_seconds=0.05, audit_share=0.5)
+SMALL = PlanPolicy(nodes=2, min_tile_seconds=0.05, audit_share=0.5, infer_audit_share=0.5)
 
 
 @pytest.fixture(scope="module")

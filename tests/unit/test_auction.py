@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.auction import BAD, REFUSAL_WEIGHT, Bid, better, rank, reputation, score
+from jobs.auction import BAD, REFUSAL_WEIGHT, Bid, better, counted_asks, rank, reputation, score
 from jobs.constraints import GIB, Constraint, Machine, Needs, in_region, parse_device, parse_region
 from jobs.errors import BadInput
 
@@ -119,3 +119,26 @@ def test_devices_and_regions_as_typed() -> None:
     assert parse_region(" EU-de ") == "eu-de" and parse_device("gpu") == "GPU" and parse_device("cuda:1") == "CUDA"
     with pytest.raises(BadInput, match="there are CPU, GPU"):
         parse_device("toaster")
+
+
+offers = st.lists(st.tuples(asks, times, shares), max_size=12)
+
+
+@given(offers, offers, asks)
+def test_who_has_proven_nothing_does_not_lower_what_counts(
+    known: list[tuple[float, float, float]], new: list[tuple[float, float, float]], reference: float
+) -> None:
+    """Given machines of which some have proven themselves; then nobody counts below the cheapest of those (or the
+    reference, where that is less), nobody below his own ask, and the proven ones as they ask."""
+    new = [(ask, speed, share * BAD) for ask, speed, share in new]
+    counted = counted_asks([*known, *new], reference)
+    proven = [ask for ask, _, reputed in known if reputed > BAD]
+    least = min(*proven, reference) if proven else 0.0
+    for (ask, speed, reputed), (counts, same) in zip([*known, *new], counted, strict=True):
+        assert same == speed and counts == (ask if reputed > BAD else max(ask, least))
+
+
+def test_what_counts_where_nobody_or_only_one_is_proven() -> None:
+    """A fresh deployment goes by what is asked; one proven machine alone cannot raise the price at will."""
+    assert counted_asks([(0.01, 1.0, 0.5), (0.1, 1.0, 0.5)], 0.2) == [(0.01, 1.0), (0.1, 1.0)]
+    assert counted_asks([(9.0, 1.0, 0.9), (0.01, 1.0, 0.5)], 0.2) == [(9.0, 1.0), (0.2, 1.0)]
