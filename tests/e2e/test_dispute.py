@@ -38,6 +38,7 @@ def cheat(stack: LocalStack) -> Iterator[Path]:
     fill_up(Settings.load(layout.settings), [address], NODE_KILN)
     options = worker_options(layout, NAME, stack.gateway_url, threads=1, unsandboxed=False)
     program = [sys.executable, "-m", "samples.cheats", "--cheat", "samples", *map(str, options), "--ask", "0.01"]
+    program.append("--stake-as-needed")
     with (layout.logs / f"{NAME}.log").open("ab") as log:
         process = subprocess.Popen(program, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
