@@ -56,12 +56,12 @@ def refused(kilnet: Kilnet, cheat: Path, tmp_path_factory: pytest.TempPathFactor
     for number in range(4):
         out = tmp_path_factory.mktemp("render") / "out"
         answer = kilnet.json(
-            "render", SAMPLES / "compositor.blend", "--resolution", "192x108", "--samples", "64", "--frames", "1-8",
-            "--name", f"dispute {number}", "--out", out, timeout=600,
+            "render", SAMPLES / "compositor.blend", "--resolution", "192x108", "--samples", "64", "--frames", "1-4",
+            "--tiles", "2", "--name", f"dispute {number}", "--out", out, timeout=600,
         )  # fmt: skip
         if answer["rejections"]:
             return {"job": answer["job"], **answer["rejections"][0]}
-    raise AssertionError("in four jobs of eight frames the cheating node never got a tile")
+    raise AssertionError("in four jobs of eight tiles the cheating node never got a tile")
 
 
 def test_a_third_party_computes_the_refused_cell_and_agrees(

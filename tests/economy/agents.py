@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from jobs.auction import reputation
 from jobs.pricing import FEE_BPS, REWARD_BPS
 from verification.policy import REMEMBERED, Standing, keeps_its_word, standing
 from verification.strategies import Cheat, cheats
@@ -93,6 +94,12 @@ class Node:
     @property
     def profit(self) -> int:
         return self.rewards - self.expenses - self.slashed - self.spent
+
+    @property
+    def reputation(self) -> float:
+        """As the coordinator's, of what it did under its present name."""
+        refused = sum(self.remembered)
+        return reputation(len(self.remembered) - refused, refused)
 
     def may_work(self, epoch: int) -> bool:
         """Not stopped, and not known for leases that lapse; an epoch is an hour, and a day is looked at."""

@@ -13,8 +13,9 @@ from decimal import Decimal
 import numpy as np
 
 from coordinator.admission.quoting import hourly_price
-from coordinator.config import LeaseSettings
+from coordinator.config import LeaseSettings, Settings
 from coordinator.settlement.epochs import reward_tree
+from jobs.auction import counted_asks
 from jobs.pricing import UNIT, divide_price, price_usd, reward_units, split_price, to_units
 from tests.economy.agents import Kind, Node, people
 from tests.economy.ledger import Ledger
@@ -26,6 +27,8 @@ __all__ = ["Economy", "Epoch", "simulate"]
 
 RATE = Decimal(10)
 """KILN per USD, as coordinator.config.Settings has it."""
+REFERENCE: float = Settings.model_fields["usd_per_kiln_hour"].default
+"""USD per kiln-hour that the deployment offers where nobody asks."""
 EPOCH_HOURS = 1.0
 TILE_HOURS = 600 / 3600
 """The longest tile that is planned (jobs.planner)."""
@@ -122,7 +125,8 @@ class Economy:
         weights = [float(w) for w in self.rng.uniform(0.5, 1.0, tiles)]
         hours = sum(weights) * TILE_HOURS
         able = [node for node in self.nodes if node.may_work(epoch) and (only is None or node is only)]
-        asks = [(node.ask, node.score) for node in able if node.free > 0 or node.kind is Kind.SPAM]
+        bidding = [node for node in able if node.free > 0 or node.kind is Kind.SPAM]
+        asks = counted_asks([(node.ask, node.score, node.reputation) for node in bidding], REFERENCE)
         offered = hourly_price(asks, hours, 3600, MACHINES)
         if offered is None:
             return None
