@@ -53,7 +53,7 @@ def _heartbeat(
         result = session.execute(
             update(Lease)
             .where(Lease.id == lease_id, Lease.state.in_([str(state) for state in _RENEWED]))
-            .values(expires_at=expires_at, progress=body.progress, detail=clean(body.detail, 200))
+            .values(expires_at=expires_at, progress=body.progress, progress_at=now, detail=clean(body.detail, 200))
             .execution_options(synchronize_session=False)
         )
         if cast("CursorResult[Any]", result).rowcount == 1:

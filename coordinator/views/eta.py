@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.orm import Session
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 from coordinator.store.models import Job, Lease, Work
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
 
-__all__ = ["Course", "courses", "seconds_left"]
+__all__ = ["Course", "Running", "courses", "seconds_left"]
 
 _PRIOR_SECONDS = 2.0
 """How many seconds of work at benchmark score 1.0 weigh against what was measured."""
@@ -31,14 +32,23 @@ _MOST_STEPS = 500
 """More tiles than this are taken as one heap that all machines share."""
 
 
+class Running(NamedTuple):
+    """A tile that a machine is at."""
+
+    left: float
+    """Work, as the machine last said."""
+    said: float = 0.0
+    """Wall time since then."""
+
+
 @dataclass
 class Course:
     """What is known of a running job; seconds of work are expected ones at score 1.0, others are wall time."""
 
     preparing: float = 0.0
     """Work: opening the scene and making it ready for one frame."""
-    running: list[float] = field(default_factory=list)
-    """Work left of each tile that a machine is at."""
+    running: list[Running] = field(default_factory=list)
+    """The tiles that a machine is at."""
     waiting: int = 0
     """Tiles that nobody has yet."""
     waiting_work: float = 0.0
@@ -47,13 +57,17 @@ class Course:
     frames: int = 1
     """To be put together, all that are not yet."""
     spent: float = 0.0
-    """Wall time of all leases of tiles, up to now or to their commitment."""
+    """Wall time of all leases of tiles, up to their commitment or to when progress was last told of."""
     achieved: float = 0.0
     """Work that was done in it."""
     machines: int = 0
     """That have had a tile."""
     audit: float | None = None
     """Wall time from a tile's commitment to its verdict, on average; None before the first."""
+    audit_work: float = 0.0
+    """Wall time of an audit's own lease, on average; 0 before the first."""
+    auditors: int = 1
+    """Machines that have had an audit."""
     assemble: float | None = None
     """Wall time of an assemble lease, on average; None before the first."""
 
@@ -69,13 +83,16 @@ def seconds_left(course: Course) -> float | None:
     assemble = course.assemble if course.assemble is not None else (_ASSEMBLE_SECONDS + course.preparing) * slower
     tiles_left = bool(course.running or course.waiting or course.checking)
     judged = rendered + (audit if tiles_left else 0.0)
+    # Audits may be what all wait for: one machine takes them one after another.
+    unjudged = len(course.running) + course.waiting + course.checking
+    judged = max(judged, unjudged * course.audit_work / course.auditors)
     # Frames are put together one after another, the last only when its last tile was judged.
     return max(judged + (assemble if course.frames else 0.0), course.frames * assemble) + _SETTLE_SECONDS
 
 
 def _last_tile(course: Course, pace: float) -> float:
     """Wall time until the last tile is rendered: who is free first takes the next."""
-    free = [work * pace for work in course.running]
+    free = [max(0.0, tile.left * pace - tile.said) for tile in course.running]
     free += [0.0] * (min(course.machines, len(free) + course.waiting) - len(free))
     free = free or [0.0]
     if not course.waiting:
@@ -109,6 +126,7 @@ def courses(session: Session, jobs: Sequence[Job], now: float) -> dict[str, Cour
         elif state == WorkState.HELD:
             out[job].frames = 1
     _measure(session, out, now)
+    _measure_audits(session, out)
     assembled = (
         select(Lease.job_id, func.count(), func.avg(Lease.finished_at - Lease.created_at))
         .where(Lease.job_id.in_(list(chosen)), Lease.kind == str(WorkKind.ASSEMBLE))
@@ -150,16 +168,31 @@ def _measure(session: Session, out: dict[str, Course], now: float) -> None:
         out[job].achieved += float(work)
         out[job].audit = None if audit is None else float(audit)
     active = session.execute(
-        select(Lease.job_id, Lease.progress, Lease.created_at, Work.id, Work.expected_seconds)
+        select(Lease.job_id, Lease.progress, Lease.progress_at, Lease.created_at, Work.id, Work.expected_seconds)
         .join(Work, Work.id == Lease.work_id)
         .where(*of_tiles, Lease.state == str(LeaseState.ACTIVE), Lease.committed_at.is_(None))
     )
-    left: dict[str, dict[int, float]] = {job: {} for job in out}
-    for job, progress, created, tile, work in active:
+    left: dict[str, dict[int, Running]] = {job: {} for job in out}
+    for job, progress, told_at, created, tile, work in active:
+        at = told_at or created
         if progress > 0:
-            out[job].spent += now - created
+            out[job].spent += at - created
             out[job].achieved += progress * work
+        here = Running(work * (1 - progress), now - at)
         # Of two machines at one tile the one that is further counts.
-        left[job][tile] = min(work * (1 - progress), left[job].get(tile, work))
+        left[job][tile] = min(here, left[job].get(tile, here))
     for job, tiles in left.items():
         out[job].running = list(tiles.values())
+
+
+def _measure_audits(session: Session, out: dict[str, Course]) -> None:
+    done = (
+        select(
+            Lease.job_id, func.avg(Lease.finished_at - Lease.created_at), func.count(Lease.node.distinct())
+        )
+        .where(Lease.job_id.in_(list(out)), Lease.kind == str(WorkKind.AUDIT))
+        .where(Lease.state == str(LeaseState.ACCEPTED), Lease.finished_at.is_not(None))
+        .group_by(Lease.job_id)
+    )  # fmt: skip
+    for job, seconds, machines in session.execute(done):
+        out[job].audit_work, out[job].auditors = float(seconds), machines

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coordinator.cli.display import TransferPace
-from coordinator.views.eta import Course, seconds_left
+from coordinator.views.eta import Course, Running, seconds_left
 
 _END = 1.5
 """Of settling, on a local chain."""
@@ -22,7 +22,7 @@ def test_a_machine_slower_than_its_benchmark() -> None:
     """30 s of work took 60 s: what waits takes twice as long too, on two machines, each of which has half a tile left;
     the last audit and the last frame come after."""
     course = Course(
-        running=[5.0, 5.0], waiting=4, waiting_work=40.0, spent=998.0, achieved=498.0, machines=2, audit=3.0,
+        running=[Running(5.0), Running(5.0)], waiting=4, waiting_work=40.0, spent=998.0, achieved=498.0, machines=2, audit=3.0,
         assemble=4.0,
     )  # fmt: skip
     # Each machine: half a tile and two tiles, 25 s of work, at a pace of (998 + 2) / (498 + 2).
@@ -35,6 +35,25 @@ def test_whole_tiles_are_not_shared() -> None:
         waiting=3, waiting_work=30.0, spent=100.0, achieved=100.0, machines=2, audit=0.0, assemble=0.0, frames=0
     )
     assert seconds_left(course) == pytest.approx(20 + _END)
+
+
+def test_what_a_machine_said_a_while_ago_has_gone_on() -> None:
+    """8 s of work were left 5 s ago; of what should be done by now nothing is left."""
+    course = Course(running=[Running(8.0, 5.0)], spent=100.0, achieved=100.0, machines=1, audit=0.0, assemble=0.0)
+    assert seconds_left(course) == pytest.approx(3 + _END)
+    course.running = [Running(8.0, 60.0)]
+    assert seconds_left(course) == pytest.approx(_END)
+
+
+def test_audits_may_be_what_all_wait_for() -> None:
+    """Six tiles to be judged by one auditor at 4 s each, though they are rendered within 10 s."""
+    course = Course(
+        waiting=4, waiting_work=20.0, checking=2, spent=100.0, achieved=100.0, machines=2, audit=5.0, audit_work=4.0,
+        assemble=0.0, frames=0,
+    )  # fmt: skip
+    assert seconds_left(course) == pytest.approx(24 + _END)
+    course.auditors = 4
+    assert seconds_left(course) == pytest.approx(10 + 5 + _END)
 
 
 def test_frames_that_wait_to_be_put_together_count() -> None:
@@ -70,7 +89,7 @@ def test_between_the_bounds_of_any_schedule(
     """Never shorter than the work shared out evenly or than the longest tile, never longer than all of it on one
     machine."""
     course = Course(
-        running=running, waiting=waiting, waiting_work=waiting * work, spent=spent, achieved=achieved,
+        running=[Running(work) for work in running], waiting=waiting, waiting_work=waiting * work, spent=spent, achieved=achieved,
         machines=machines, audit=0.0, assemble=0.0, frames=0,
     )  # fmt: skip
     pace = (spent + 2) / (achieved + 2)
