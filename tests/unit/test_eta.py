@@ -22,8 +22,8 @@ def test_a_machine_slower_than_its_benchmark() -> None:
     """30 s of work took 60 s: what waits takes twice as long too, on two machines, each of which has half a tile left;
     the last audit and the last frame come after."""
     course = Course(
-        running=[Running(5.0), Running(5.0)], waiting=4, waiting_work=40.0, spent=998.0, achieved=498.0, machines=2, audit=3.0,
-        assemble=4.0,
+        running=[Running(5.0), Running(5.0)], waiting=4, waiting_work=40.0, spent=998.0, achieved=498.0, machines=2,
+        audit=3.0, assemble=4.0,
     )  # fmt: skip
     # Each machine: half a tile and two tiles, 25 s of work, at a pace of (998 + 2) / (498 + 2).
     assert seconds_left(course) == pytest.approx(25 * 2 + 3 + 4 + _END)
@@ -89,8 +89,8 @@ def test_between_the_bounds_of_any_schedule(
     """Never shorter than the work shared out evenly or than the longest tile, never longer than all of it on one
     machine."""
     course = Course(
-        running=[Running(work) for work in running], waiting=waiting, waiting_work=waiting * work, spent=spent, achieved=achieved,
-        machines=machines, audit=0.0, assemble=0.0, frames=0,
+        running=[Running(work) for work in running], waiting=waiting, waiting_work=waiting * work, spent=spent,
+        achieved=achieved, machines=machines, audit=0.0, assemble=0.0, frames=0,
     )  # fmt: skip
     pace = (spent + 2) / (achieved + 2)
     total = (sum(running) + waiting * work) * pace

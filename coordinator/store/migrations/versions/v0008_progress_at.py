@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("leases", sa.Column("progress_at", sa.Float(), nullable=True))
+    op.add_column("leases", sa.Column("progress_at", sa.Double(), nullable=True))
 
 
 def downgrade() -> None:
