@@ -3,8 +3,8 @@ PYTHON ?=
 export PYTHON
 
 RUN := .venv/bin/python -m
-# Tests of parts run three at a time (they wait as often as they work); those that start the whole stack one after another.
-WORKERS ?= 3
+# Tests of parts run two at a time; those that start the whole stack or measure time run alone.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := setup
 .PHONY: setup demo test lint types unit slow adversaries economy addon bench bench-web docs pins clean help

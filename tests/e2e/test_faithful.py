@@ -28,7 +28,11 @@ def honest(answer: dict[str, Any]) -> None:
         assert Path(output["path"]).is_file()
 
 
-@pytest.mark.parametrize("scene", ["still", "passes", "volume", "adaptive"])
+# What is slow here is held by tests/runners/test_blender_bits.py too, on blocks and tiles of one runner.
+@pytest.mark.parametrize(
+    "scene",
+    ["still", "passes", *(pytest.param(name, marks=pytest.mark.slow) for name in ("volume", "adaptive"))],
+)
 def test_tiles_in_space_are_bit_identical(kilnet: Kilnet, plain: Plain, tmp_path: Path, scene: str) -> None:
     """Split in space over three nodes, every pass of the linear EXR has the bits of a plain render; with adaptive
     sampling and volumes thanks to their guard bands."""
