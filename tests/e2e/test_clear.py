@@ -62,7 +62,7 @@ def test_no_node_is_connected(tmp_path_factory: pytest.TempPathFactory, tmp_path
     """It waits, says so, gives up at the deadline, and everything is refunded."""
     with temporary_stack(nodes=0, data=tmp_path_factory.mktemp("empty")) as stack:
         done = Kilnet(stack).run(
-            "render", SAMPLES / "still.blend", "--resolution", "64x36", "--samples", "4", "--deadline", "8s",
+            "render", SAMPLES / "still.blend", "--resolution", "64x36", "--samples", "4", "--deadline", "15s",
             "--out", tmp_path / "out", "--json",
         )  # fmt: skip
     assert done.returncode == 2, done.stderr
