@@ -49,11 +49,12 @@ def _heartbeat(
         return HeartbeatReply(cancel=False, expires_at=held.lease.expires_at)
     if before.state in _RENEWED:
         expires_at = max(before.expires_at, min(now + settings.leases.expiry_seconds, before.last_expiry))
+        told_at = now if body.progress != before.progress else before.progress_at
         # Not a change of state: a commitment at the same moment is not to be turned away for it.
         result = session.execute(
             update(Lease)
             .where(Lease.id == lease_id, Lease.state.in_([str(state) for state in _RENEWED]))
-            .values(expires_at=expires_at, progress=body.progress, progress_at=now, detail=clean(body.detail, 200))
+            .values(expires_at=expires_at, progress=body.progress, progress_at=told_at, detail=clean(body.detail, 200))
             .execution_options(synchronize_session=False)
         )
         if cast("CursorResult[Any]", result).rowcount == 1:

@@ -300,7 +300,7 @@ class Lease(Base):
     """No heartbeat renews beyond this: three times the expected time."""
     progress: Mapped[float] = mapped_column(default=0)
     progress_at: Mapped[float | None]
-    """When the worker said so."""
+    """When the worker said so first."""
     detail: Mapped[str] = mapped_column(String(200), default="")
     secret: Mapped[bytes]
     root: Mapped[str | None] = mapped_column(String(66))

@@ -1,8 +1,8 @@
 """How long a job still takes, from how fast its tiles went so far.
 
-What is left is laid out as it will be: machines finish what they have, then take what waits, tile by tile; the last
-tile is audited, its frame put together, the job settled. How long one second of expected work takes is measured on the
-job's own leases, finished or not: a machine may be busy with other things than its benchmark knew of.
+What is left is laid out as it will be: machines finish what they have, then take what waits, tile by tile; each tile is
+audited, its frame put together, the job settled. Audits may be what all wait for. How long one second of expected work
+takes is measured on the job's own leases; before the first has ended it is as the machines' benchmark says.
 """
 
 from __future__ import annotations
@@ -10,23 +10,29 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from coordinator.store.models import Job, Lease, Work
+from coordinator.leasing.workers import worker_from
+from coordinator.states import LEASE_LIVE
+from coordinator.store.models import Job, Lease, Node, Work
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
 
 __all__ = ["Course", "Running", "courses", "seconds_left"]
 
 _PRIOR_SECONDS = 2.0
-"""How many seconds of work at benchmark score 1.0 weigh against what was measured."""
-_AUDIT_SECONDS = 1.0
-"""Of the audit of one tile, beside the scene's preparation, until one was measured."""
-_ASSEMBLE_SECONDS = 2.0
-"""Of putting a frame together, likewise."""
-_SETTLE_SECONDS = 1.5
+"""How many seconds of work at benchmark score 1.0, at the machines' benchmark, weigh against what was measured."""
+_MEANT = 0.2
+"""A progress below this says little: opening the scene is in it, and Cycles tells of its first sample and then of none
+for most of a small tile."""
+_CELLS = 24
+"""That a new node's tile has redone."""
+_ASSEMBLE_SECONDS = 0.3
+_ASSEMBLE_SECONDS_PER_PIXEL = 7e-6
+"""Of putting a frame together, until one was; measured at 480x270 pixels with denoising, 1 to 2 s."""
+_SETTLE_SECONDS = 0.5
 """Two transactions on a local chain. A chain with slow blocks takes longer; the files are there by then."""
 _MOST_STEPS = 500
 """More tiles than this are taken as one heap that all machines share."""
@@ -56,38 +62,38 @@ class Course:
     """Tiles that are rendered and not yet judged."""
     frames: int = 1
     """To be put together, all that are not yet."""
+    score: float = 1.0
+    """Benchmark score of the machines, on average."""
     spent: float = 0.0
     """Wall time of all leases of tiles, up to their commitment or to when progress was last told of."""
     achieved: float = 0.0
     """Work that was done in it."""
     machines: int = 0
     """That have had a tile."""
-    audit: float | None = None
-    """Wall time from a tile's commitment to its verdict, on average; None before the first."""
     audit_work: float = 0.0
-    """Wall time of an audit's own lease, on average; 0 before the first."""
+    """Work of a tile's audit, as expected."""
+    audit: float | None = None
+    """Wall time of an audit's lease, on average; None before the first has ended."""
+    auditing: float = 0.0
+    """Wall time that the audits under way have run, together."""
     auditors: int = 1
     """Machines that have had an audit."""
-    assemble: float | None = None
-    """Wall time of an assemble lease, on average; None before the first."""
+    assemble: float = _ASSEMBLE_SECONDS
+    """Wall time of putting a frame together: as expected, then on average."""
 
 
 def seconds_left(course: Course) -> float | None:
-    """Wall time until the job is done; None where nothing was measured yet."""
-    if course.achieved <= 0 or course.spent <= 0:
+    """Wall time until the job is done; None before a machine has begun."""
+    if not course.machines:
         return None
-    pace = (course.spent + _PRIOR_SECONDS) / (course.achieved + _PRIOR_SECONDS)
+    pace = (course.spent + _PRIOR_SECONDS / course.score) / (course.achieved + _PRIOR_SECONDS)
     rendered = _last_tile(course, pace)
-    slower = max(pace, 1.0)
-    audit = course.audit if course.audit is not None else (_AUDIT_SECONDS + course.preparing) * slower
-    assemble = course.assemble if course.assemble is not None else (_ASSEMBLE_SECONDS + course.preparing) * slower
-    tiles_left = bool(course.running or course.waiting or course.checking)
-    judged = rendered + (audit if tiles_left else 0.0)
-    # Audits may be what all wait for: one machine takes them one after another.
+    audit = course.audit if course.audit is not None else course.audit_work * pace
     unjudged = len(course.running) + course.waiting + course.checking
-    judged = max(judged, unjudged * course.audit_work / course.auditors)
-    # Frames are put together one after another, the last only when its last tile was judged.
-    return max(judged + (assemble if course.frames else 0.0), course.frames * assemble) + _SETTLE_SECONDS
+    # The last tile is audited after it is rendered; and auditors take all tiles one after another, and then frames.
+    last = rendered + (audit if unjudged else 0.0) + (course.assemble if course.frames else 0.0)
+    queue = max(0.0, unjudged * audit - course.auditing) / course.auditors
+    return max(last, queue + course.frames * course.assemble) + _SETTLE_SECONDS
 
 
 def _last_tile(course: Course, pace: float) -> float:
@@ -108,14 +114,30 @@ def _last_tile(course: Course, pace: float) -> float:
 
 def courses(session: Session, jobs: Sequence[Job], now: float) -> dict[str, Course]:
     """By id, those of the jobs that run."""
-    chosen = {job.id: job for job in jobs if job.state == JobState.RUNNING}
-    if not chosen:
-        return {}
-    out = {job.id: _of(job) for job in chosen.values()}
-    tile = (Work.job_id.in_(list(chosen)), Work.kind == str(WorkKind.TILE))
+    out = {job.id: _of(job) for job in jobs if job.state == JobState.RUNNING}
+    if out:
+        _count_tiles(session, out)
+        _measure_tiles(session, out, now)
+        _measure_audits(session, out, now)
+        _measure_frames(session, out)
+    return out
+
+
+def _of(job: Job) -> Course:
+    cost, contract = job.cost or {}, job.contract or {}
+    preparing = float(cost.get("load_seconds", 0)) + float(cost.get("sync_seconds", 0))
+    pixels = int(contract.get("width", 0)) * int(contract.get("height", 0))
+    return Course(
+        preparing=preparing, frames=len(job.frames or (0,)),
+        audit_work=preparing + _CELLS * float(cost.get("cell_seconds", 0)),
+        assemble=_ASSEMBLE_SECONDS + _ASSEMBLE_SECONDS_PER_PIXEL * pixels,
+    )  # fmt: skip
+
+
+def _count_tiles(session: Session, out: dict[str, Course]) -> None:
     states = (
         select(Work.job_id, Work.state, func.count(), func.sum(Work.expected_seconds))
-        .where(*tile)
+        .where(Work.job_id.in_(list(out)), Work.kind == str(WorkKind.TILE))
         .group_by(Work.job_id, Work.state)
     )
     for job, state, count, work in session.execute(states):
@@ -123,76 +145,93 @@ def courses(session: Session, jobs: Sequence[Job], now: float) -> dict[str, Cour
             out[job].waiting, out[job].waiting_work = count, float(work)
         elif state == WorkState.CHECKING:
             out[job].checking = count
-        elif state == WorkState.HELD:
+        elif state == WorkState.HELD:  # a preview goes before: it ends with its own frames
             out[job].frames = 1
-    _measure(session, out, now)
-    _measure_audits(session, out)
-    assembled = (
-        select(Lease.job_id, func.count(), func.avg(Lease.finished_at - Lease.created_at))
-        .where(Lease.job_id.in_(list(chosen)), Lease.kind == str(WorkKind.ASSEMBLE))
-        .where(Lease.state == str(LeaseState.ACCEPTED))
+
+
+def _leases(out: dict[str, Course], kind: WorkKind) -> Any:
+    return (Lease.job_id.in_(list(out)), Lease.kind == str(kind))
+
+
+def _measure_tiles(session: Session, out: dict[str, Course], now: float) -> None:
+    """How long each lease of a tile was worked on, and what came of it."""
+    ended = (
+        select(Lease.job_id, func.sum(Lease.committed_at - Lease.created_at), func.sum(Work.expected_seconds))
+        .join(Work, Work.id == Lease.work_id)
+        .where(*_leases(out, WorkKind.TILE), Lease.committed_at.is_not(None))
         .group_by(Lease.job_id)
     )
-    for job, count, seconds in session.execute(assembled):
-        out[job].frames, out[job].assemble = max(out[job].frames - count, 0), float(seconds)
-    return out
-
-
-def _of(job: Job) -> Course:
-    cost = job.cost or {}
-    preparing = float(cost.get("load_seconds", 0)) + float(cost.get("sync_seconds", 0))
-    return Course(preparing=preparing, frames=len(job.frames or (0,)))
-
-
-def _measure(session: Session, out: dict[str, Course], now: float) -> None:
-    """The leases of tiles: how long each was worked on, and what came of it."""
-    of_tiles = (Lease.job_id.in_(list(out)), Lease.kind == str(WorkKind.TILE))
-    begun = or_(Lease.committed_at.is_not(None), and_(Lease.state == str(LeaseState.ACTIVE), Lease.progress > 0))
-    machines = select(Lease.job_id, func.count(Lease.node.distinct())).where(*of_tiles, begun).group_by(Lease.job_id)
-    for job, count in session.execute(machines):
-        out[job].machines = count
-        # A machine opens the scene once, before its first tile.
-        out[job].achieved += count * out[job].preparing
-    judged = case((Lease.state == str(LeaseState.ACCEPTED), Lease.finished_at - Lease.committed_at))
-    rendered = (
-        select(
-            Lease.job_id, func.sum(Lease.committed_at - Lease.created_at), func.sum(Work.expected_seconds),
-            func.avg(judged),
-        )
-        .join(Work, Work.id == Lease.work_id)
-        .where(*of_tiles, Lease.committed_at.is_not(None))
-        .group_by(Lease.job_id)
-    )  # fmt: skip
-    for job, seconds, work, audit in session.execute(rendered):
-        out[job].spent += float(seconds)
-        out[job].achieved += float(work)
-        out[job].audit = None if audit is None else float(audit)
+    for job, seconds, work in session.execute(ended):
+        out[job].spent, out[job].achieved = float(seconds or 0), float(work)
+    had = _machines(session, out)
     active = session.execute(
-        select(Lease.job_id, Lease.progress, Lease.progress_at, Lease.created_at, Work.id, Work.expected_seconds)
+        select(Lease.job_id, Lease.node, Lease.progress, Lease.progress_at, Lease.created_at, Work.id,
+               Work.expected_seconds)
         .join(Work, Work.id == Lease.work_id)
-        .where(*of_tiles, Lease.state == str(LeaseState.ACTIVE), Lease.committed_at.is_(None))
-    )
+        .where(*_leases(out, WorkKind.TILE), Lease.state == str(LeaseState.ACTIVE), Lease.committed_at.is_(None))
+    )  # fmt: skip
     left: dict[str, dict[int, Running]] = {job: {} for job in out}
-    for job, progress, told_at, created, tile, work in active:
-        at = told_at or created
-        if progress > 0:
-            out[job].spent += at - created
-            out[job].achieved += progress * work
-        here = Running(work * (1 - progress), now - at)
+    for job, node, progress, told_at, created, tile, work in active:
+        # A machine opens the scene once, before its first tile.
+        whole = work if node in had[job] else work + out[job].preparing
+        if progress >= _MEANT and told_at is not None:
+            out[job].spent += told_at - created
+            out[job].achieved += whole - work * (1 - progress)
+            here = Running(work * (1 - progress), now - told_at)
+        else:
+            here = Running(whole, now - created)
         # Of two machines at one tile the one that is further counts.
         left[job][tile] = min(here, left[job].get(tile, here))
     for job, tiles in left.items():
         out[job].running = list(tiles.values())
 
 
-def _measure_audits(session: Session, out: dict[str, Course]) -> None:
-    done = (
-        select(
-            Lease.job_id, func.avg(Lease.finished_at - Lease.created_at), func.count(Lease.node.distinct())
-        )
-        .where(Lease.job_id.in_(list(out)), Lease.kind == str(WorkKind.AUDIT))
-        .where(Lease.state == str(LeaseState.ACCEPTED), Lease.finished_at.is_not(None))
+def _machines(session: Session, out: dict[str, Course]) -> dict[str, set[str]]:
+    """Of each job the machines that have ended a tile; how many have begun one, and how fast they are."""
+    rows = session.execute(
+        select(Lease.job_id, Lease.node, Lease.numerics_class, func.count(Lease.committed_at))
+        .where(*_leases(out, WorkKind.TILE))
+        .group_by(Lease.job_id, Lease.node, Lease.numerics_class)
+    ).all()
+    known = session.scalars(select(Node).where(Node.address.in_({node for _, node, _, _ in rows})))
+    workers = {node.address: worker_from(node) for node in known}
+    had: dict[str, set[str]] = {job: set() for job in out}
+    scores: dict[str, dict[str, float]] = {job: {} for job in out}
+    for job, node, numerics_class, ended in rows:
+        if ended:
+            had[job].add(node)
+        classes = [one for one in workers[node].classes if one.numerics_class == numerics_class]
+        scores[job][node] = classes[0].score if classes else workers[node].score
+    for job, course in out.items():
+        course.machines = len(scores[job])
+        course.achieved += len(had[job]) * course.preparing
+        if scores[job]:
+            course.score = sum(scores[job].values()) / len(scores[job])
+    return had
+
+
+def _measure_audits(session: Session, out: dict[str, Course], now: float) -> None:
+    audits = _leases(out, WorkKind.AUDIT)
+    ended = select(Lease.job_id, func.avg(Lease.finished_at - Lease.created_at))
+    for job, seconds in session.execute(
+        ended.where(*audits, Lease.state == str(LeaseState.ACCEPTED)).group_by(Lease.job_id)
+    ):
+        out[job].audit = float(seconds)
+    under_way = select(Lease.job_id, func.sum(now - Lease.created_at))
+    for job, seconds in session.execute(
+        under_way.where(*audits, Lease.state.in_([str(state) for state in LEASE_LIVE])).group_by(Lease.job_id)
+    ):
+        out[job].auditing = float(seconds)
+    machines = select(Lease.job_id, func.count(Lease.node.distinct())).where(*audits).group_by(Lease.job_id)
+    for job, count in session.execute(machines):
+        out[job].auditors = count
+
+
+def _measure_frames(session: Session, out: dict[str, Course]) -> None:
+    assembled = (
+        select(Lease.job_id, func.count(), func.avg(Lease.finished_at - Lease.created_at))
+        .where(*_leases(out, WorkKind.ASSEMBLE), Lease.state == str(LeaseState.ACCEPTED))
         .group_by(Lease.job_id)
-    )  # fmt: skip
-    for job, seconds, machines in session.execute(done):
-        out[job].audit_work, out[job].auditors = float(seconds), machines
+    )
+    for job, count, seconds in session.execute(assembled):
+        out[job].frames, out[job].assemble = max(out[job].frames - count, 0), float(seconds)

@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 from coordinator.cli.display import TransferPace
 from coordinator.views.eta import Course, Running, seconds_left
 
-_END = 1.5
+_END = 0.5
 """Of settling, on a local chain."""
 
 
-def test_nothing_measured_nothing_said() -> None:
-    """Before the first progress no time is made up."""
-    assert seconds_left(Course(waiting=4, waiting_work=40)) is None
+def test_nobody_at_it_nothing_said() -> None:
+    """Before a machine has begun no time is made up; then its benchmark counts: half of a machine of score 1."""
+    course = Course(waiting=4, waiting_work=40, assemble=0.0)
+    assert seconds_left(course) is None
+    course.waiting, course.waiting_work, course.running = 3, 30, [Running(10.0)]
+    course.machines, course.score = 1, 0.5
+    assert seconds_left(course) == pytest.approx(80 + _END)
 
 
 def test_a_machine_slower_than_its_benchmark() -> None:
@@ -46,14 +50,15 @@ def test_what_a_machine_said_a_while_ago_has_gone_on() -> None:
 
 
 def test_audits_may_be_what_all_wait_for() -> None:
-    """Six tiles to be judged by one auditor at 4 s each, though they are rendered within 10 s."""
+    """Six tiles to be judged by one auditor at 4 s each, one of them for 3 s already, though they are rendered within
+    10 s; four auditors are done before the last tile is."""
     course = Course(
-        waiting=4, waiting_work=20.0, checking=2, spent=100.0, achieved=100.0, machines=2, audit=5.0, audit_work=4.0,
+        waiting=4, waiting_work=20.0, checking=2, spent=100.0, achieved=100.0, machines=2, audit=4.0, auditing=3.0,
         assemble=0.0, frames=0,
     )  # fmt: skip
-    assert seconds_left(course) == pytest.approx(24 + _END)
+    assert seconds_left(course) == pytest.approx(21 + _END)
     course.auditors = 4
-    assert seconds_left(course) == pytest.approx(10 + 5 + _END)
+    assert seconds_left(course) == pytest.approx(10 + 4 + _END)
 
 
 def test_frames_that_wait_to_be_put_together_count() -> None:
