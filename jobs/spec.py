@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
+from jobs.addresses import PATTERN as ADDRESS
 from jobs.constraints import region_error
 from jobs.errors import BadInput
 
@@ -30,7 +31,7 @@ MAX_FRAMES = 100_000
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-OwnerAddress = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+OwnerAddress = Annotated[str, Field(pattern=ADDRESS)]
 
 
 def _region(value: str) -> str:

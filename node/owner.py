@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from jobs.addresses import is_address
 from jobs.errors import BadInput, Unavailable
 from jobs.typed_data import Domain
 from jobs.wire import NodeView
@@ -20,7 +20,7 @@ def sign_for(gateway: str, node: str, key_file: Path) -> tuple[str, str]:
     """The signature (0x-hex, EIP-712) of the owner whose key `key_file` holds for a node, and the owner's address.
 
     Raises BadInput (address, key), Unavailable where the gateway names no chain to sign for."""
-    if re.fullmatch(r"0x[0-9a-fA-F]{40}", node) is None:
+    if not is_address(node):
         raise BadInput(f"{node[:60]!r} is no address of a node; write 0x and 40 hexadecimal digits")
     key = NodeKey.load(key_file.expanduser())
     info = GatewayClient(Transport(gateway, key)).info(patience=_PATIENCE)

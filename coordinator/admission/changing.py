@@ -8,7 +8,6 @@ from eth_utils.address import to_checksum_address
 from sqlalchemy.orm import Session
 
 from coordinator.admission.ordering import own_job
-from coordinator.config import Settings
 from coordinator.errors import Conflict, Unprocessable
 from coordinator.events import record, wake_after_commit
 from coordinator.store.database import Database
@@ -21,12 +20,11 @@ __all__ = ["change"]
 _ESCROWED = (JobState.OPENING, JobState.RUNNING, JobState.REVIEW, JobState.PAUSED)
 
 
-def change(db: Database, settings: Settings, *, owner: str, job_id: str, body: ChangeJob) -> None:
+def change(db: Database, *, owner: str, job_id: str, body: ChangeJob) -> None:
     """Set what `body` names. A cap may be lowered, also below what is spent already (then nothing more is begun), and
     raised again up to the escrow; no further, since only the client's signed order opens an escrow.
 
     Raises NotFound, Conflict `not_running`, Unprocessable `cap_above_escrow`."""
-    del settings
     address = to_checksum_address(owner)
     db.transact(lambda session: _change(session, own_job(session, address, job_id), body))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jobs.addresses import is_address
 from jobs.constraints import parse_device, parse_region
 from jobs.errors import BadInput
 
@@ -71,7 +71,7 @@ def parse_constraints(
 ) -> dict[str, Any]:
     """Fields of the job spec, as typed. Raises BadInput naming the option."""
     for owner in owners or ():
-        if re.fullmatch(r"0x[0-9a-fA-F]{40}", owner) is None:
+        if not is_address(owner):
             raise BadInput(f"--owner {owner!r}: is no address; write 0x and 40 hexadecimal digits")
     fields: dict[str, Any] = {
         "regions": tuple(parse_region(text) for text in regions or ()),

@@ -90,7 +90,7 @@ def accept(
 def change(
     gateway: Context, caller: SignedIn, job_id: JobId, body: Annotated[ChangeJob, from_caller(ChangeJob, MEBIBYTE)]
 ) -> Response:
-    admission.change(gateway.db, gateway.settings, owner=caller.address, job_id=job_id, body=body)
+    admission.change(gateway.db, owner=caller.address, job_id=job_id, body=body)
     return _shown(gateway, caller, job_id)
 
 

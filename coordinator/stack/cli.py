@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.addresses import is_address
+
 if TYPE_CHECKING:
     from coordinator.stack.doctor import Check
 
@@ -72,7 +74,6 @@ def _faucet(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Fill an account up with KILN and gas of this machine's local chain, where they are worth nothing."""
-    import re
 
     from contracts.errors import ChainError
     from coordinator.config import Settings
@@ -81,7 +82,7 @@ def _faucet(
     from jobs.errors import BadInput, Unavailable
     from jobs.pricing import display_kiln
 
-    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", address):
+    if not is_address(address):
         raise BadInput(f"{address[:60]!r} is no address; write 0x and 40 hexadecimal digits")
     layout = Layout.at(data)
     if not layout.addresses.exists():

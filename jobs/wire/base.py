@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from jobs.addresses import PATTERN as ADDRESS
+
 __all__ = ["PROTOCOL", "Address", "Error", "Hex32", "Signature", "Units", "Usd", "Wire", "units"]
 
 PROTOCOL = 1
@@ -22,7 +24,7 @@ Units = Annotated[int, BeforeValidator(units), PlainSerializer(str, return_type=
 Usd = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=6)]
 """An amount in USD; a string in JSON."""
 Hex32 = Annotated[str, Field(pattern=r"^0x[0-9a-f]{64}$")]
-Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$")]
+Address = Annotated[str, Field(pattern=ADDRESS)]
 Signature = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{130}$")]
 
 

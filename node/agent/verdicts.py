@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 
+from jobs.pricing import display_kiln
 from jobs.states import LeaseState
 from node.gateway import Denied, GatewayClient, GatewayError, LeaseStatus
 from node.outbox import LeaseRef, Outbox
@@ -75,7 +76,7 @@ def tell(ref: LeaseRef, status: LeaseStatus) -> None:
     checked = f", {len(status.cells)} cells checked" if status.cells else ""
     if status.state == LeaseState.ACCEPTED:
         price = (status.receipt or {}).get("price")
-        worth = f", {int(price) / 1e18:.6f} KILN burned for it" if isinstance(price, str) and price.isdigit() else ""
+        worth = f", {display_kiln(int(price))} KILN burned for it" if isinstance(price, str) and price.isdigit() else ""
         log.info("accepted: %s%s%s", ref.title, checked, worth)
     elif status.state == LeaseState.REJECTED:
         log.warning("REFUSED: %s%s: %s; evidence: %s", ref.title, checked, status.reason, status.evidence)

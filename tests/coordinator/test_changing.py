@@ -17,7 +17,7 @@ from tests.coordinator.world import Person, World
 def _change(world: World, job: str, owner: Person | None = None, **changed: object) -> None:
     body = ChangeJob.model_validate(changed)
     address = (owner or world.owner).address
-    admission.change(world.db, world.settings, owner=address, job_id=job, body=body)
+    admission.change(world.db, owner=address, job_id=job, body=body)
 
 
 def _took(world: World, node: Person) -> str | None:

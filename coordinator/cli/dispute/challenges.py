@@ -1,17 +1,15 @@
-"""`kilnet dispute challenge`, `show`, `sign`, `rule` and `lapse`: what auditors decide, from the bond to the ruling."""
+"""`kilnet dispute challenge` and `show`: a bond is put up for what the chain cannot check, and auditors are asked."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from coordinator.cli.answer import answer
 from coordinator.cli.dispute.sending import (
-    Deployment,
     Escrow,
     GoOn,
     Rpc,
@@ -20,32 +18,27 @@ from coordinator.cli.dispute.sending import (
     find_deployment,
     gas,
     run,
-    wallet,
 )
+from coordinator.cli.dispute.standing import Number, known, when
 from coordinator.cli.options import Gateway, Json, Key
 from coordinator.cli.told import told
+from jobs.addresses import is_address
 from jobs.errors import BadInput
+from jobs.pricing import display_kiln
 
 if TYPE_CHECKING:
     from contracts.client import ChainClient
-    from contracts.transactions import PreparedTx, TxResult
+    from contracts.transactions import PreparedTx
 
 __all__ = ["register"]
 
 _PIECE = 1 << 20
-Number = Annotated[int, typer.Argument(metavar="CHALLENGE", min=1, help="The challenge's number.")]
-Upheld = Annotated[bool | None, typer.Option("--uphold/--dismiss", help="Whether the challenge is right.")]
-Slash = Annotated[
-    float, typer.Option(min=0, max=100, metavar="PERCENT", help="With --uphold: what the operator loses of its stake.")
-]
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for name, command in (
-        ("challenge", _challenge), ("show", _show), ("sign", _sign), ("rule", _rule), ("lapse", _lapse),
-    ):  # fmt: skip
-        app.command(name)(command)
+    app.command("challenge")(_challenge)
+    app.command("show")(_show)
 
 
 def _challenge(
@@ -68,7 +61,7 @@ def _challenge(
 
     if job is None and operator is None:
         raise BadInput("a challenge is of a job, an operator, or both: name one with JOB or --operator")
-    if operator is not None and re.fullmatch(r"0x[0-9a-fA-F]{40}", operator) is None:
+    if operator is not None and not is_address(operator):
         raise BadInput(f"--operator {operator!r}: is no address; write 0x and 40 hexadecimal digits")
     digest = _digest(evidence)
     where = find_deployment(gateway, rpc, escrow)
@@ -78,7 +71,7 @@ def _challenge(
         bond, held = sender.bond(), sender.balance_of(me)
         if held < bond:
             raise BadInput(
-                f"{me} holds {held / 10**18:.6f} KILN and the bond is {bond / 10**18:.6f}: send it more KILN first",
+                f"{me} holds {display_kiln(held)} KILN and the bond is {display_kiln(bond)}: send it more KILN first",
                 code="not_enough_tokens",
             )
         against = _operator(sender, operator)
@@ -96,7 +89,7 @@ def _challenge(
     assert first is not None
     confirm(
         f"challenge of {names}; evidence 0x{digest.hex()} (SHA-256 of {evidence})\n"
-        f"Bond: {bond / 10**18:.6f} KILN, burned if the auditors dismiss it. Gas: {gas(first)}"
+        f"Bond: {display_kiln(bond)} KILN, burned if the auditors dismiss it. Gas: {gas(first)}"
         + ("" if approval is None else " to allow the bond, and as much again to challenge")
         + ".",
         yes=yes,
@@ -116,7 +109,7 @@ def _challenge(
         )
     else:
         print(f"challenge {number} is open; transaction {result.hash}")
-        print(f"Auditors: kilnet dispute sign {number} --uphold|--dismiss --key KEY, until {_when(until)}")
+        print(f"Auditors: kilnet dispute sign {number} --uphold|--dismiss --key KEY, until {when(until)}")
 
 
 def _digest(path: Path) -> bytes:
@@ -151,7 +144,7 @@ def _show(
 ) -> None:
     """Show where a challenge stands."""
     where = find_deployment(gateway, rpc, escrow)
-    found = _known(where, number)
+    found = known(where, number)
     if as_json:
         answer(found)
         return
@@ -161,153 +154,6 @@ def _show(
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in ("state", "challenger", "job", "operator"):
         table.add_row(name, str(found[name] or "none"))
-    table.add_row("bond", f"{int(found['bond']) / 10**18:.6f} KILN")
-    table.add_row("auditors", f"can rule until {_when(found['until'])}")
+    table.add_row("bond", f"{display_kiln(int(found['bond']))} KILN")
+    table.add_row("auditors", f"can rule until {when(found['until'])}")
     Console().print(table)
-
-
-def _known(where: Deployment, number: int) -> dict[str, Any]:
-    from contracts.disputes import Outcome
-
-    with told():
-        reader = where.reader()
-        kept = reader.challenge_of(number)
-        until = kept.opened_at + reader.ruling_period()
-    if kept.outcome is Outcome.NONE:
-        raise BadInput(f"there is no challenge {number}", code="not_found")
-    return {
-        "challenge": number, "state": kept.outcome.name.lower(), "challenger": kept.challenger,
-        "job": None if kept.job is None else "0x" + kept.job.hex(), "operator": kept.operator, "bond": str(kept.bond),
-        "until": until,
-    }  # fmt: skip
-
-
-def _ruling(where: Deployment, number: int, upheld: bool | None, slash: float) -> tuple[bool, int]:
-    """Whether it is upheld, and the slash in 1/10000. Raises BadInput."""
-    if upheld is None:
-        raise BadInput("say --uphold or --dismiss")
-    bps = round(slash * 100)
-    if bps and not upheld:
-        raise BadInput("--slash: a dismissal slashes nobody; leave it out")
-    known = _known(where, number)
-    if known["state"] != "open":
-        raise BadInput(f"challenge {number} is {known['state']}: there is nothing to rule")
-    if bps and known["operator"] is None:
-        raise BadInput(f"--slash: challenge {number} names no operator; leave it out")
-    with told():
-        most = where.reader().max_ruling_bps()
-    if bps > most:
-        raise BadInput(f"--slash {slash:g}: a ruling slashes {most / 100:g}% at most")
-    return upheld, bps
-
-
-def _sign(
-    number: Number,
-    upheld: Upheld = None,
-    slash: Slash = 0.0,
-    rpc: Rpc = None,
-    escrow: Escrow = None,
-    gateway: Gateway = None,
-    key: Key = None,
-    as_json: Json = False,
-) -> None:
-    """Sign a ruling, as an auditor. Nothing is sent: whoever has enough signatures sends them with `rule`."""
-    from contracts.keys import account_from_key
-    from contracts.typed_data import ruling_data, sign
-
-    where = find_deployment(gateway, rpc, escrow)
-    upheld, bps = _ruling(where, number, upheld, slash)
-    account = account_from_key(wallet(key))
-    with told():
-        if not where.reader().is_auditor(account.address):
-            raise BadInput(
-                f"{account.address} is no auditor in office and its signature would not count: use another key"
-            )
-    signature = "0x" + sign(ruling_data(number, upheld, bps, where.addresses), account).hex()
-    if as_json:
-        answer(
-            {
-                "challenge": number,
-                "upheld": upheld,
-                "slash_bps": bps,
-                "auditor": account.address,
-                "signature": signature,
-            }
-        )
-    else:
-        print(signature)
-
-
-def _rule(
-    number: Number,
-    signatures: Annotated[
-        list[str], typer.Option("--signature", metavar="0x...", help="An auditor's; may be given again.")
-    ],
-    upheld: Upheld = None,
-    slash: Slash = 0.0,
-    yes: GoOn = False,
-    rpc: Rpc = None,
-    escrow: Escrow = None,
-    gateway: Gateway = None,
-    key: Key = None,
-    as_json: Json = False,
-) -> None:
-    """Send a ruling that enough auditors signed. Anybody may."""
-    where = find_deployment(gateway, rpc, escrow)
-    upheld, bps = _ruling(where, number, upheld, slash)
-    ordered = _ordered(where, number, upheld, bps, signatures)
-    sender = client(where, key)
-    with told():
-        prepared = sender.prepare_rule(number, upheld, bps, ordered)
-    bond = "returned to the challenger" if upheld else "burned"
-    confirm(
-        f"challenge {number} is {'upheld' if upheld else 'dismissed'}, its bond {bond}. Gas: {gas(prepared)}.", yes=yes
-    )
-    _tell(where, number, run(sender, prepared), as_json=as_json)
-
-
-def _ordered(where: Deployment, number: int, upheld: bool, bps: int, signatures: list[str]) -> list[bytes]:
-    """In the ascending order of their signers. Raises BadInput."""
-    from contracts.typed_data import ruling_data
-    from jobs.typed_data import recover
-
-    message = ruling_data(number, upheld, bps, where.addresses)
-    signers: dict[int, bytes] = {}
-    for text in signatures:
-        signer = recover(message, text) if re.fullmatch(r"0x[0-9a-fA-F]{130}", text) else None
-        if signer is None:
-            raise BadInput(f"--signature {text[:20]}…: is none; `kilnet dispute sign {number}` prints one")
-        signers[int(signer, 16)] = bytes.fromhex(text[2:])
-    return [signers[signer] for signer in sorted(signers)]
-
-
-def _lapse(
-    number: Number,
-    yes: GoOn = False,
-    rpc: Rpc = None,
-    escrow: Escrow = None,
-    gateway: Gateway = None,
-    key: Key = None,
-    as_json: Json = False,
-) -> None:
-    """End a challenge that the auditors left undecided: the proposal stands, the bond is returned. Anybody may."""
-    where = find_deployment(gateway, rpc, escrow)
-    sender = client(where, key)
-    with told():
-        prepared = sender.prepare_lapse(number)
-    confirm(f"challenge {number} lapses, its bond is returned to the challenger. Gas: {gas(prepared)}.", yes=yes)
-    _tell(where, number, run(sender, prepared), as_json=as_json)
-
-
-def _tell(where: Deployment, number: int, result: TxResult, *, as_json: bool) -> None:
-    found = _known(where, number)
-    if as_json:
-        answer({**found, "tx": result.hash})
-    else:
-        print(f"challenge {number} is {found['state']}; transaction {result.hash}")
-
-
-def _when(at: int) -> str:
-    import time
-
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.answer import answer
-from coordinator.cli.dispute import challenges, proving
+from coordinator.cli.dispute import challenges, proving, rulings
 from coordinator.cli.dispute.group import BUNDLE, DisputeGroup
 from coordinator.cli.options import Gateway, Json, Key, Unsandboxed
 from jobs.errors import BadInput, Refused
@@ -34,6 +34,7 @@ def register(program: typer.Typer) -> None:
     """Adds `kilnet dispute`."""
     proving.register(app)
     challenges.register(app)
+    rulings.register(app)
     program.add_typer(app, name="dispute")
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.answer import answer
-from coordinator.cli.dispute.sending import GoOn, Rpc, client, confirm, find_deployment, gas, run
+from coordinator.cli.dispute.sending import GoOn, Rpc, client, coin, confirm, find_deployment, gas, run
 from coordinator.cli.options import Gateway, Json, Key
 from coordinator.cli.told import told
 from jobs.errors import BadInput, Refused
+from jobs.pricing import display_kiln
 
 if TYPE_CHECKING:
     from contracts.client import ChainClient
@@ -71,7 +72,7 @@ def _prove(
         prepared = _prepared(sender, chain_job_id(job), fault)
     confirm(
         f"job {job}: {fault.kind}: {fault.what}\n"
-        f"Proving it voids the proposal of {state.price / 10**18:.6f} KILN. Bond: none. Gas: {gas(prepared)}.",
+        f"Proving it voids the proposal of {display_kiln(state.price)} KILN. Bond: none. Gas: {gas(prepared)}.",
         yes=yes,
     )
     _tell(run(sender, prepared), f"proven: the proposal of job {job} is void", as_json=as_json, kind=str(fault.kind))
@@ -149,7 +150,7 @@ def _equivocation(
         prepared = sender.prepare_prove_equivocation(*found.first, *found.second)
     confirm(
         f"node {found.node} signed two results for lease {found.lease}, token {found.token}\n"
-        f"Proving it slashes operator {operator}, with whom {(staked.active + staked.unbonding) / 10**18:.6f} KILN are "
+        f"Proving it slashes operator {operator}, with whom {display_kiln(staked.active + staked.unbonding)} KILN are "
         f"staked. Bond: none. Gas: {gas(prepared)}.",
         yes=yes,
     )
@@ -160,4 +161,4 @@ def _tell(result: TxResult, line: str, *, as_json: bool, kind: str) -> None:
     if as_json:
         answer({"proven": kind, "tx": result.hash, "gas": result.gas_used, "fee_wei": str(result.fee_wei)})
     else:
-        print(f"{line}; transaction {result.hash}, {result.fee_wei / 10**18:.6f} of the chain's own coin")
+        print(f"{line}; transaction {result.hash}, {coin(result.fee_wei)}")

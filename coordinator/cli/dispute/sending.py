@@ -4,7 +4,6 @@ to go on."""
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -12,6 +11,7 @@ import typer
 
 from coordinator.cli.connection import KEY_VARIABLE
 from coordinator.cli.told import told
+from jobs.addresses import is_address
 from jobs.errors import BadInput, KilnetError, Unavailable
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ __all__ = [
     "GoOn",
     "Rpc",
     "client",
+    "coin",
     "confirm",
     "find_deployment",
     "gas",
@@ -66,7 +67,7 @@ def find_deployment(
         escrow, chain_id, rpc = chain.escrow, chain.chain_id, rpc or chain.rpc_url
     if rpc is None:
         raise BadInput("the operator keeps its chain's address private: name one of your own with --rpc")
-    if re.fullmatch(r"0x[0-9a-fA-F]{40}", escrow) is None:
+    if not is_address(escrow):
         raise BadInput(f"--escrow {escrow!r}: is no address; write 0x and 40 hexadecimal digits")
     with told():
         return Deployment(rpc, discover(rpc, escrow, chain_id=chain_id))
@@ -111,7 +112,14 @@ def client(where: Deployment, key: str | None) -> ChainClient:
 
 def gas(prepared: PreparedTx) -> str:
     """What gas may cost, in words."""
-    return f"{prepared.most_wei / 10**18:.6f} of the chain's own coin at most ({prepared.gas_limit} gas)"
+    return f"{coin(prepared.most_wei)} at most ({prepared.gas_limit} gas)"
+
+
+def coin(wei: int) -> str:
+    """An amount of what the chain takes for gas, in words."""
+    from eth_utils.currency import from_wei
+
+    return f"{from_wei(wei, 'ether'):.6f} of the chain's own coin"
 
 
 def confirm(what: str, *, yes: bool) -> None:
