@@ -24,14 +24,15 @@ __all__ = ["Course", "Running", "courses", "seconds_left"]
 
 _PRIOR_SECONDS = 2.0
 """How many seconds of work at benchmark score 1.0, at the machines' benchmark, weigh against what was measured."""
-_MEANT = 0.2
-"""A progress below this says little: opening the scene is in it, and Cycles tells of its first sample and then of none
-for most of a small tile."""
+_MEANT = 0.05
+"""A progress below this says little: how long its first sample takes is all that Cycles told."""
 _CELLS = 24
 """That a new node's tile has redone."""
 _ASSEMBLE_SECONDS = 0.3
 _ASSEMBLE_SECONDS_PER_PIXEL = 7e-6
 """Of putting a frame together, until one was; measured at 480x270 pixels with denoising, 1 to 2 s."""
+_BYTES_PER_SECOND = 60e6
+"""At which results travel, and at which those of a batch are put together; on two busy cores, over loopback."""
 _SETTLE_SECONDS = 0.5
 """Two transactions on a local chain. A chain with slow blocks takes longer; the files are there by then."""
 _MOST_STEPS = 500
@@ -58,10 +59,16 @@ class Course:
     waiting: int = 0
     """Tiles that nobody has yet."""
     waiting_work: float = 0.0
+    uploading: list[float] = field(default_factory=list)
+    """Of tiles that are committed to and not yet here: wall time since then."""
+    upload: float = 0.0
+    """Wall time of a tile's upload, as expected."""
     checking: int = 0
-    """Tiles that are rendered and not yet judged."""
+    """Tiles that are here and not yet judged."""
     frames: int = 1
     """To be put together, all that are not yet."""
+    assembling: float = 0.0
+    """Wall time that frames under way have been put together, together."""
     score: float = 1.0
     """Benchmark score of the machines, on average."""
     spent: float = 0.0
@@ -87,13 +94,16 @@ def seconds_left(course: Course) -> float | None:
     if not course.machines:
         return None
     pace = (course.spent + _PRIOR_SECONDS / course.score) / (course.achieved + _PRIOR_SECONDS)
-    rendered = _last_tile(course, pace)
+    here = max((course.upload - since for since in course.uploading), default=0.0)
+    if course.running or course.waiting:
+        here = max(here, _last_tile(course, pace) + course.upload)
     audit = course.audit if course.audit is not None else course.audit_work * pace
-    unjudged = len(course.running) + course.waiting + course.checking
+    unjudged = len(course.running) + course.waiting + len(course.uploading) + course.checking
+    frames = max(0.0, course.frames * course.assemble - course.assembling)
     # The last tile is audited after it is rendered; and auditors take all tiles one after another, and then frames.
-    last = rendered + (audit if unjudged else 0.0) + (course.assemble if course.frames else 0.0)
+    last = max(0.0, here) + (audit if unjudged else 0.0) + min(frames, course.assemble)
     queue = max(0.0, unjudged * audit - course.auditing) / course.auditors
-    return max(last, queue + course.frames * course.assemble) + _SETTLE_SECONDS
+    return max(last, queue + frames) + _SETTLE_SECONDS
 
 
 def _last_tile(course: Course, pace: float) -> float:
@@ -119,7 +129,7 @@ def courses(session: Session, jobs: Sequence[Job], now: float) -> dict[str, Cour
         _count_tiles(session, out)
         _measure_tiles(session, out, now)
         _measure_audits(session, out, now)
-        _measure_frames(session, out)
+        _measure_frames(session, out, now)
     return out
 
 
@@ -127,26 +137,32 @@ def _of(job: Job) -> Course:
     cost, contract = job.cost or {}, job.contract or {}
     preparing = float(cost.get("load_seconds", 0)) + float(cost.get("sync_seconds", 0))
     pixels = int(contract.get("width", 0)) * int(contract.get("height", 0))
+    batch = int(contract.get("item_bytes", 0)) * int(job.spec.get("items") or 0) / _BYTES_PER_SECOND
     return Course(
         preparing=preparing, frames=len(job.frames or (0,)),
         audit_work=preparing + _CELLS * float(cost.get("cell_seconds", 0)),
-        assemble=_ASSEMBLE_SECONDS + _ASSEMBLE_SECONDS_PER_PIXEL * pixels,
+        upload=batch,
+        assemble=_ASSEMBLE_SECONDS + _ASSEMBLE_SECONDS_PER_PIXEL * pixels + batch,
     )  # fmt: skip
 
 
 def _count_tiles(session: Session, out: dict[str, Course]) -> None:
+    tiles = dict.fromkeys(out, 0)
     states = (
         select(Work.job_id, Work.state, func.count(), func.sum(Work.expected_seconds))
         .where(Work.job_id.in_(list(out)), Work.kind == str(WorkKind.TILE))
         .group_by(Work.job_id, Work.state)
     )
     for job, state, count, work in session.execute(states):
+        tiles[job] += count
         if state == WorkState.PENDING:
             out[job].waiting, out[job].waiting_work = count, float(work)
         elif state == WorkState.CHECKING:
             out[job].checking = count
         elif state == WorkState.HELD:  # a preview goes before: it ends with its own frames
             out[job].frames = 1
+    for job, course in out.items():
+        course.upload /= max(1, tiles[job])
 
 
 def _leases(out: dict[str, Course], kind: WorkKind) -> Any:
@@ -170,6 +186,12 @@ def _measure_tiles(session: Session, out: dict[str, Course], now: float) -> None
         .join(Work, Work.id == Lease.work_id)
         .where(*_leases(out, WorkKind.TILE), Lease.state == str(LeaseState.ACTIVE), Lease.committed_at.is_(None))
     )  # fmt: skip
+    for job, since in session.execute(
+        select(Lease.job_id, Lease.committed_at).where(
+            *_leases(out, WorkKind.TILE), Lease.state == str(LeaseState.COMMITTED)
+        )
+    ):
+        out[job].uploading.append(now - (since or now))
     left: dict[str, dict[int, Running]] = {job: {} for job in out}
     for job, node, progress, told_at, created, tile, work in active:
         # A machine opens the scene once, before its first tile.
@@ -217,17 +239,24 @@ def _measure_audits(session: Session, out: dict[str, Course], now: float) -> Non
         ended.where(*audits, Lease.state == str(LeaseState.ACCEPTED)).group_by(Lease.job_id)
     ):
         out[job].audit = float(seconds)
-    under_way = select(Lease.job_id, func.sum(now - Lease.created_at))
-    for job, seconds in session.execute(
-        under_way.where(*audits, Lease.state.in_([str(state) for state in LEASE_LIVE])).group_by(Lease.job_id)
-    ):
-        out[job].auditing = float(seconds)
+    for job, seconds in _under_way(session, out, WorkKind.AUDIT, now).items():
+        out[job].auditing = seconds
     machines = select(Lease.job_id, func.count(Lease.node.distinct())).where(*audits).group_by(Lease.job_id)
     for job, count in session.execute(machines):
         out[job].auditors = count
 
 
-def _measure_frames(session: Session, out: dict[str, Course]) -> None:
+def _under_way(session: Session, out: dict[str, Course], kind: WorkKind, now: float) -> dict[str, float]:
+    """By job the wall time that its live leases of this kind have run, together."""
+    rows = session.execute(
+        select(Lease.job_id, func.sum(now - Lease.created_at))
+        .where(*_leases(out, kind), Lease.state.in_([str(state) for state in LEASE_LIVE]))
+        .group_by(Lease.job_id)
+    )
+    return {job: float(seconds) for job, seconds in rows}
+
+
+def _measure_frames(session: Session, out: dict[str, Course], now: float) -> None:
     assembled = (
         select(Lease.job_id, func.count(), func.avg(Lease.finished_at - Lease.created_at))
         .where(*_leases(out, WorkKind.ASSEMBLE), Lease.state == str(LeaseState.ACCEPTED))
@@ -235,3 +264,5 @@ def _measure_frames(session: Session, out: dict[str, Course]) -> None:
     )
     for job, count, seconds in session.execute(assembled):
         out[job].frames, out[job].assemble = max(out[job].frames - count, 0), float(seconds)
+    for job, seconds in _under_way(session, out, WorkKind.ASSEMBLE, now).items():
+        out[job].assembling = seconds

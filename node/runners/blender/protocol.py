@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 PROTOCOL = 1
 PROGRESS_EVERY_S = 0.5
 ALIVE_EVERY_S = 2.0
+_MOST_UNTOLD = 0.98
+"""Of a render's samples: that they are all taken only Cycles says."""
 
 _out: BinaryIO | None = None
 _lock = threading.Lock()
@@ -56,6 +58,9 @@ class Work:
 
     `sync_seconds` is the time Cycles spent getting the scene ready (every status before `Sample n/m`), which is the
     part of a call that does not depend on pixels and samples; `sampling_seconds` is the time it then took samples.
+
+    Without a window Cycles tells of its first sample and then often of none until the last, so that between the two
+    `pass_time` goes on at the rate of the samples told of.
     """
 
     def __init__(self, request: int | str | None) -> None:
@@ -63,7 +68,8 @@ class Work:
         self.sync_seconds = 0.0
         self.sampling_seconds = 0.0
         self.base, self.share = 0.0, 1.0
-        self._last_sent = 0.0
+        self._last_sent = self._most_sent = 0.0
+        self._part, self._part_seconds = 0.0, 0.0
         self._mark = time.perf_counter()
         self._phase = "idle"
 
@@ -73,6 +79,7 @@ class Work:
 
     def begin_render(self) -> None:
         self._mark, self._phase = time.perf_counter(), "sync"
+        self._part = self._part_seconds = 0.0
 
     def status(self, text: str) -> None:
         """A line of Blender's render statistics."""
@@ -81,23 +88,31 @@ class Work:
             self.sync_seconds += now - self._mark
         elif self._phase == "sampling":
             self.sampling_seconds += now - self._mark
+            self._part_seconds += now - self._mark
         self._mark = now
-        part = 0.0
         head, found, rest = text.rpartition("Sample ")
         ended = text.endswith("Finished") or text.startswith("Time:")
         self._phase = "sampling" if found else "idle" if ended else "sync"
         if found:
             done, _, total = rest.split(",")[0].partition("/")
             with contextlib.suppress(ValueError, ZeroDivisionError):
-                part = min(1.0, int(done) / int(total))
+                self._part = min(1.0, int(done) / int(total))
         detail = (found + rest) if found else head or text
+        part = self._part if found else 0.0
         self.progress(self.base + self.share * part, detail.split(" | ", 1)[-1][:120], now=now)
+
+    def pass_time(self) -> None:
+        """Tell how far the samples should be by now. From another thread: it may be a status behind, no more."""
+        now = time.perf_counter()
+        if self._phase == "sampling" and self._part and self._part_seconds:
+            part = min(_MOST_UNTOLD, self._part * (1 + (now - self._mark) / self._part_seconds))
+            self.progress(self.base + self.share * part, "Sampling", now=now)
 
     def progress(self, done: float, detail: str, *, now: float | None = None) -> None:
         now = time.perf_counter() if now is None else now
         if now - self._last_sent >= PROGRESS_EVERY_S:
-            self._last_sent = now
-            send({"id": self.request, "event": "progress", "done": round(min(done, 1.0), 4), "detail": detail})
+            self._last_sent, self._most_sent = now, min(1.0, max(done, self._most_sent))
+            send({"id": self.request, "event": "progress", "done": round(self._most_sent, 4), "detail": detail})
 
 
 _current: Work | None = None
@@ -119,13 +134,14 @@ def working(request: int | str | None) -> Iterator[Work]:
 
 
 def start_alive_thread() -> None:
-    """CPU seconds at a low rate while a request runs: tells a watcher a long silent phase from a hang."""
+    """CPU seconds and progress at a low rate while a request runs: tells a watcher a long silent phase from a hang."""
 
     def beat() -> None:
         while True:
             time.sleep(ALIVE_EVERY_S)
             work = _current
             if work is not None:
+                work.pass_time()
                 send({"id": work.request, "event": "alive", "cpu_seconds": round(time.process_time(), 2)})
 
     threading.Thread(target=beat, name="alive", daemon=True).start()
