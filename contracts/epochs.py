@@ -1,23 +1,20 @@
 """What stands on chain of an epoch of rewards, and of the jobs and signers behind it. Nothing here needs a key."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from eth_abi.abi import decode
 from web3 import Web3
 
-from contracts.errors import ChainError
+from contracts.logs import logs_of
 from contracts.reader import ChainReader
-from contracts.reverts import translated
 
 __all__ = ["PostedRoot", "is_receipt_signer", "posted_roots", "total_claimed"]
 
 _POSTED = Web3.keccak(text="RootPosted(uint64,bytes32,uint256,uint40)")
 _VETOED = Web3.keccak(text="RootVetoed(uint64,bytes32)")
 _SIGNER_ROLE = Web3.keccak(text="RECEIPT_SIGNER_ROLE")
-_SPAN = 5_000
-"""Blocks per request where an RPC answers no more at once."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +33,7 @@ def posted_roots(chain: ChainReader, numbers: Iterable[int]) -> dict[int, Posted
     """The roots of these epochs, by number, as far as they were posted, from the distributor's events."""
     topics: list[Any] = [[_POSTED, _VETOED], ["0x" + number.to_bytes(32, "big").hex() for number in numbers]]
     found: dict[int, PostedRoot] = {}
-    for log in _logs(chain, topics):
+    for log in logs_of(chain, chain.addresses.distributor, topics):
         kind, number = bytes(log["topics"][0]), int.from_bytes(bytes(log["topics"][1]), "big")
         if kind == bytes(_POSTED):
             root, total, _ = decode(["bytes32", "uint256", "uint40"], bytes(log["data"]))
@@ -45,23 +42,6 @@ def posted_roots(chain: ChainReader, numbers: Iterable[int]) -> dict[int, Posted
             known = found[number]
             found[number] = PostedRoot(number, known.root, known.total, known.block, vetoed=True)
     return found
-
-
-def _logs(chain: ChainReader, topics: list[Any]) -> list[Mapping[str, Any]]:
-    first = chain.addresses.deploy_block
-    query: dict[str, Any] = {"address": chain.addresses.distributor, "topics": topics}
-    try:
-        with translated(chain.url):
-            return list(chain.web3.eth.get_logs({**query, "fromBlock": first, "toBlock": "latest"}))  # type: ignore[typeddict-item]
-    except ChainError:
-        pass  # many RPCs answer for so many blocks only
-    with translated(chain.url):
-        last = int(chain.web3.eth.block_number)
-        found: list[Mapping[str, Any]] = []
-        for begin in range(first, last + 1, _SPAN):
-            span = {"fromBlock": begin, "toBlock": min(begin + _SPAN - 1, last)}
-            found += chain.web3.eth.get_logs({**query, **span})  # type: ignore[typeddict-item]
-        return found
 
 
 def is_receipt_signer(chain: ChainReader, address: str) -> bool:

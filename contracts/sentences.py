@@ -22,7 +22,8 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "JobExists": lambda a: f"{_job(a)} was opened before: ask for a new quote",
     "InvalidCap": lambda a: f"a cap of {_kiln(a['cap'])} cannot be escrowed: it has to be above 0",
     "InvalidDeadline": lambda a: (
-        f"the deadline {a['deadline']} is not between now ({a['time']}) and 366 days from now: ask for a new quote"
+        f"the deadline {a['deadline']} is not between now ({a['time']}) and 366 days from now: ask for a new quote, "
+        "with a deadline in between"
     ),
     "InvalidOrderSignature": lambda a: (
         f"the order is not signed by {a['client']} for this contract on this chain: sign it again"

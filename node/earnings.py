@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from decimal import ROUND_FLOOR, Decimal
 
@@ -16,12 +17,16 @@ __all__ = ["ALL", "claim_rewards", "earnings_lines", "unbond_stake", "withdraw_s
 ALL = 2**256 - 1
 """The amount that unbonds all there is."""
 _SHOWN = 10
+_WIDTH = 80
 
 
 def both(units: int, kiln_per_usd: str) -> str:
     """An amount in KILN and USD, rounded down."""
-    usd = (Decimal(units) / UNIT / Decimal(kiln_per_usd)).quantize(Decimal("0.000001"), rounding=ROUND_FLOOR)
-    return f"{display_kiln(units):>16} KILN {usd:>14,.6f} USD"
+    return f"{display_kiln(units):>16} KILN {_usd(units, kiln_per_usd):>14,.6f} USD"
+
+
+def _usd(units: int, kiln_per_usd: str) -> Decimal:
+    return (Decimal(units) / UNIT / Decimal(kiln_per_usd)).quantize(Decimal("0.000001"), rounding=ROUND_FLOOR)
 
 
 def earnings_lines(view: EarningsView) -> list[str]:
@@ -51,14 +56,21 @@ def earnings_lines(view: EarningsView) -> list[str]:
             lines.append(row("unbonding", stake.unbonding, when))
         if stake.others:
             lines.append(row("staked by others", stake.others))
-    lines.append(row("slashed", view.slashed, "why: kilnet node refusals" if view.slashed else ""))
-    lines += _table("job", [(f"{one.job} {one.name}", one.tiles, one.amount, _paid(one.epoch)) for one in view.jobs])
+    lines.append(row("slashed", view.slashed))
+    for one in view.slashes[:_SHOWN]:
+        lines += [row("  of that", one.amount), *_wrapped(one.why + (f" (job {one.job})" if one.job else ""))]
+        lines += [f"    {one.tx}"] if one.tx else []
+    if len(view.slashes) > _SHOWN:
+        lines.append(f"  and {len(view.slashes) - _SHOWN} more (--json has them)")
+    rate = view.kiln_per_usd
+    jobs = [(f"{one.job} {one.name}", one.tiles, one.amount, _paid(one.epoch)) for one in view.jobs]
+    lines += _table("job", jobs, rate)
     if view.job is not None:
         frames = [
             ("items" if one.frame is None else f"frame {one.frame}", one.tiles, one.amount, "") for one in view.frames
         ]
-        lines += _table(f"frames of {view.job}", frames)
-    lines += _table("epoch", [(str(one.epoch), one.tiles, one.amount, "") for one in view.epochs])
+        lines += _table(f"frames of {view.job}", frames, rate)
+    lines += _table("epoch", [(str(one.epoch), one.tiles, one.amount, "") for one in view.epochs], rate)
     return lines
 
 
@@ -66,12 +78,17 @@ def _paid(epoch: int | None) -> str:
     return "not paid yet" if epoch is None else "refunded" if epoch == 0 else f"epoch {epoch}"
 
 
-def _table(title: str, rows: list[tuple[str, int, int, str]]) -> list[str]:
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def _table(title: str, rows: list[tuple[str, int, int, str]], kiln_per_usd: str) -> list[str]:
     if not rows:
         return []
-    lines = ["", f"{title:<32} {'tiles':>7} {'KILN':>18}"]
+    lines = ["", f"{title[:28]:<28} {'tiles':>6} {'KILN':>15} {'USD':>14}"]
     for name, tiles, amount, note in rows[:_SHOWN]:
-        lines.append(f"{name[:32]:<32} {tiles:>7} {display_kiln(amount):>18}  {note}".rstrip())
+        money = f"{display_kiln(amount):>15} {_usd(amount, kiln_per_usd):>14,.6f}"
+        lines.append(f"{name[:28]:<28} {tiles:>6} {money}  {note}".rstrip())
     if len(rows) > _SHOWN:
         lines.append(f"and {len(rows) - _SHOWN} more (--json has them)")
     return lines

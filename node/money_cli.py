@@ -77,7 +77,11 @@ def claim(
     if as_json:
         typer.echo(json.dumps({"account": view.account, "claimed": str(amount), "transaction": sent}))
     elif sent is None:
-        typer.echo(f"nothing to claim: {display_kiln(view.unpaid + view.rewards.pending)} KILN are on their way")
+        before, coming = view.rewards.claimed, view.unpaid + view.rewards.pending
+        typer.echo(
+            f"nothing to claim: {display_kiln(before)} KILN were claimed before, {display_kiln(coming)} KILN are on "
+            "their way"
+        )
     else:
         typer.echo(f"claimed {both(amount, view.kiln_per_usd).strip()} for {view.account}")
         typer.echo(f"transaction {sent}")

@@ -38,6 +38,7 @@ _PACES = (0.3, 2.0)
 own state is shown at once."""
 _GRACE_SECONDS = 60.0
 """The gateway itself ends an admission at the deadline, and says why: that answer is waited for."""
+_OPENED_OTHERWISE = ("escrow_taken", "escrow_gone")
 NOT_DELIVERED = ("preview", "reference")
 """Kinds of output that are looks at the job and no part of what was ordered."""
 
@@ -211,6 +212,9 @@ def check_ended(job: JobView) -> None:
             raise BadInput(
                 f"job {job.id}: {job.error}; connect a node that fits, or choose a later --deadline", code="no_nodes"
             )
+        if (job.error_code or "").startswith("escrow_") and job.error_code not in _OPENED_OTHERWISE:
+            # The contract refused the order itself: too few tokens, an order or a permit that has expired.
+            raise BadInput(f"job {job.id}: {job.error}; nothing was charged", code=job.error_code)
         raise JobFailed(
             f"job {job.id} failed: {job.error or 'no reason given'}; what was not spent is refunded",
             code=job.error_code or "job_failed",

@@ -103,6 +103,13 @@ def _show(ledger: Ledger, kiln_per_usd: str) -> None:
             display_kiln(epoch.burned_by_jobs), display_kiln(epoch.burned_otherwise), display_kiln(epoch.fees),
             display_kiln(epoch.rewards_minted),
         )  # fmt: skip
+    sums = [
+        sum(getattr(epoch, name) for epoch in ledger.epochs)
+        for name in ("burned_by_jobs", "burned_otherwise", "fees", "rewards_minted")
+    ]
+    jobs = sum(epoch.jobs for epoch in ledger.epochs)
+    table.add_row("in all, KILN", str(jobs), *map(display_kiln, sums), style="bold")
+    table.add_row("in all, USD", "", *(f"{Decimal(units) / UNIT / Decimal(kiln_per_usd):,.6f}" for units in sums))
     console = Console()
     console.print(table)
     usd = Decimal(ledger.supply) / UNIT / Decimal(kiln_per_usd)

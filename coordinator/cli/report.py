@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from jobs.pricing import UNIT, display_kiln
+from jobs.states import JobState
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -126,8 +127,10 @@ def auction_lines(quote: Quote) -> list[str]:
 
 
 def _escrow(job: JobView) -> int:
-    """Units that are or were held for a job that was ordered; 0 before."""
+    """Units that are or were held for a job that was ordered; 0 before, and where its escrow could not be opened."""
     if job.deadline is None or job.quote is None:
+        return 0
+    if job.state is JobState.FAILED and job.settlement is None:
         return 0
     return job.quote.cap
 
@@ -167,7 +170,7 @@ def job_table(job: JobView, info: Info | None, outputs: Sequence[str] = ()) -> T
         table.add_row("compute", f"{job.compute_seconds:.1f} s, audits {job.audit_seconds:.1f} s ({share:.1%})")
     if job.lanes:
         table.add_row("lanes", ", ".join(f"{count} tiles {lane}" for lane, count in job.lanes.items()))
-    if job.deadline is not None:  # it was ordered
+    if _escrow(job):
         table.add_row("escrow", _both(_escrow(job), info))
     for one in job.rejections:
         table.add_row("refused", f"tile {one.tile} of {short(one.node)}: {one.reason}")

@@ -6,13 +6,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from contracts.errors import ChainError, NotDeployed
+from contracts.slashes import Slash, slashes_of
 from coordinator.config import Settings
 from coordinator.settlement.chain import client
 from coordinator.settlement.epochs import reward_tree
 from coordinator.store.models import Reward
 from jobs.wire import RewardsOnChain, StakeOnChain
 
-__all__ = ["rewards_of", "stake_of"]
+__all__ = ["rewards_of", "slashed_of", "stake_of"]
 
 
 def rewards_of(session: Session, settings: Settings, account: str) -> RewardsOnChain | None:
@@ -51,3 +52,11 @@ def stake_of(settings: Settings, account: str) -> StakeOnChain | None:
         registered=operator.registered, staked=own.active, locked=operator.locked, unbonding=own.unbonding,
         ready_at=own.ready_at, others=max(0, operator.active - own.active),
     )  # fmt: skip
+
+
+def slashed_of(settings: Settings, account: str) -> list[Slash]:
+    """What an operator was slashed by the chain's own events, whoever proved it; none while it cannot be read."""
+    try:
+        return slashes_of(client(settings), account)
+    except ChainError:
+        return []

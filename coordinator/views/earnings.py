@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
 from coordinator.settlement import shown_kiln_per_usd
-from coordinator.settlement.accounts import rewards_of, stake_of
+from coordinator.settlement.accounts import rewards_of, slashed_of, stake_of
 from coordinator.store.models import Job, Node, Receipt, Strike, Work
 from jobs.pricing import reward_units
-from jobs.wire import EarningsView, EpochEarned, FrameEarned, JobEarned
+from jobs.wire import EarningsView, EpochEarned, FrameEarned, JobEarned, SlashView
 
 __all__ = ["earnings_view"]
 
@@ -54,7 +54,7 @@ def earnings_view(session: Session, settings: Settings, address: str, *, job: st
             by_epoch[epoch][1] += amount
     order = sorted(names, key=lambda one: -latest[one])
     wanted = job if job is not None else next(iter(order), None)
-    slashed = session.scalars(select(Strike.slashed).where(or_(Strike.node == address, Strike.owner == address)))
+    slashes = _slashes(session, settings, address, account)
     return EarningsView(
         node=address,
         account=account,
@@ -71,10 +71,26 @@ def earnings_view(session: Session, settings: Settings, address: str, *, job: st
             EpochEarned(epoch=number, tiles=count, amount=amount)
             for number, (count, amount) in sorted(by_epoch.items(), reverse=True)[:_SHOWN]
         ),
-        slashed=sum(units for units in slashed if units),
+        slashed=sum(one.amount for one in slashes),
+        slashes=slashes,
         rewards=rewards_of(session, settings, account),
         stake=stake_of(settings, account),
         kiln_per_usd=shown_kiln_per_usd(session, settings),
+    )
+
+
+def _slashes(session: Session, settings: Settings, address: str, account: str) -> tuple[SlashView, ...]:
+    """What this gateway had proven, with the job that it was about, and what anybody else had."""
+    rows = session.scalars(
+        select(Strike)
+        .where(or_(Strike.node == address, Strike.owner == address), Strike.slashed.is_not(None))
+        .order_by(Strike.id.desc())
+    ).all()
+    known = {row.dispute_tx for row in rows if row.dispute_tx is not None}
+    others = [one for one in slashed_of(settings, account) if one.tx not in known]
+    return (
+        *(SlashView(amount=row.slashed or 0, why=row.reason, job=row.job_id, tx=row.dispute_tx) for row in rows),
+        *(SlashView(amount=one.amount, why=one.why, job=None, tx=one.tx) for one in others),
     )
 
 

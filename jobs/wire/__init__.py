@@ -80,6 +80,7 @@ from jobs.wire.money import (
     OperatorView,
     ReceiptView,
     RewardsOnChain,
+    SlashView,
     StakeOnChain,
 )
 from jobs.wire.nodes import NodeView, RegisterNode, RuntimeClass, StakeView, StrikeView
@@ -153,6 +154,7 @@ __all__ = [
     "Session",
     "SettlementView",
     "Signature",
+    "SlashView",
     "StakeOnChain",
     "StakeTermsView",
     "StakeView",

@@ -12,7 +12,7 @@ from jobs.wire.base import Address, Hex32, Signature, Units, Wire
 __all__ = [
     "EarningsView", "EpochAccount", "EpochAccounts", "EpochChain", "EpochEarned", "EpochProof", "EpochReceipt",
     "EpochReceipts", "EpochView", "EscrowView", "FrameEarned", "JobEarned", "LedgerView", "OperatorView", "ReceiptView",
-    "RewardsOnChain", "StakeOnChain",
+    "RewardsOnChain", "SlashView", "StakeOnChain",
 ]  # fmt: skip
 
 
@@ -141,6 +141,16 @@ class StakeOnChain(Wire):
     """What others have staked with it."""
 
 
+class SlashView(Wire):
+    """Stake that an operator lost, and why."""
+
+    amount: Units
+    why: str
+    job: str | None
+    """Where the gateway knows it."""
+    tx: str | None
+
+
 class EarningsView(Wire):
     """A node's money, as its operator sees it. Rewards and stake are its owner's, who may have other nodes too."""
 
@@ -160,6 +170,8 @@ class EarningsView(Wire):
     epochs: tuple[EpochEarned, ...]
     """The latest first."""
     slashed: Units
+    slashes: tuple[SlashView, ...] = ()
+    """What that is the sum of: first what this gateway had proven, then what others had, the latest first."""
     rewards: RewardsOnChain | None
     """None while the chain cannot be reached, as `stake`."""
     stake: StakeOnChain | None

@@ -40,7 +40,10 @@ _REVERTS: dict[str, tuple[str, Callable[[tuple[Any, ...]], str]]] = {
     "ERC2612ExpiredSignature": ("uint256", lambda a: f"the permit expired at {a[0]} (Unix time): try again"),
     "NothingToClaim": (
         "address,uint256",
-        lambda a: f"nothing is left to claim: {display_kiln(a[1])} KILN were claimed before",
+        lambda a: (
+            f"nothing is left to claim: all {display_kiln(a[1])} KILN were claimed before; `kilnet node earnings` says "
+            "what is on its way"
+        ),
     ),
     "InvalidProof": (
         "address,uint256",
@@ -152,6 +155,7 @@ class Chain:
             time.sleep(pause)
             pause = min(1.0, pause * 2)
         if int(receipt["status"], 16) != 1:
+            self.rpc("eth_call", call, receipt["blockNumber"])  # raises the reason, where it still holds
             raise ContractSaysNo("", f"transaction {sent} was refused by the contract: try again")
         return sent
 

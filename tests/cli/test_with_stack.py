@@ -97,6 +97,8 @@ def test_render_json_and_audit(shell: Shell) -> None:
     ledger = shell.json("ledger")
     assert int(ledger["supply"]) == int(ledger["minted"]) - int(ledger["burned"])
     assert sum(int(epoch["burned_by_jobs"]) for epoch in ledger["epochs"]) >= burned
+    shown, _ = shell.run("ledger")
+    assert "in all, KILN" in shown and "in all, USD" in shown
     told, _ = shell.run("ledger", "--csv")
     assert told.splitlines()[0].startswith("number,jobs,burned_by_jobs") and "10^-18" not in told
 

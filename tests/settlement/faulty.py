@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -25,6 +26,8 @@ class FaultyRpc:
         self.victim: int | None = None
         """The process that `killed_…` ends."""
         self.requests = 0
+        self.before: Callable[[str], None] = lambda _: None
+        """Called with a request's method before the chain has it: what comes between its caller and the chain."""
         self._lock = threading.Lock()
         door = self
 
@@ -44,6 +47,7 @@ class FaultyRpc:
                 elif fault == "rpc_error":
                     self.answer(b'{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"internal error"}}')
                 else:
+                    door.before(str(json.loads(body).get("method")))
                     request = Request(door.target, data=body, headers={"Content-Type": "application/json"})
                     with urlopen(request, timeout=20) as reply:
                         found = reply.read()

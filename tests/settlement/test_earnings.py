@@ -6,13 +6,16 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from eth_account import Account as Key
 from sqlalchemy import select, update
 
 from contracts.chain_keeper import call_rpc
+from contracts.client import ChainClient
 from contracts.deploy import KILN
 from contracts.embedded import EmbeddedChain
-from coordinator.settlement import close_epoch, open_escrow, settle
-from coordinator.store.models import Receipt, Strike, Work
+from contracts.typed_data import Commitment, commitment_data, ruling_data, sign
+from coordinator.settlement import close_epoch, dispute, open_escrow, settle
+from coordinator.store.models import Work
 from coordinator.views import earnings_view
 from jobs.errors import BadInput
 from jobs.pricing import reward_units
@@ -22,7 +25,7 @@ from node.keys import NodeKey
 from node.stake import join_chain
 from node.stake.rpc import ContractSaysNo
 from tests.settlement.bank import Bank
-from tests.settlement.test_stakes import info
+from tests.settlement.test_stakes import info, signed_twice
 
 pytestmark = pytest.mark.chain
 FIRST, SECOND = (7 * KILN + 1, 11 * KILN + 3), (5 * KILN,)
@@ -143,19 +146,33 @@ def test_stake_leaves_by_unbonding(bank: Bank) -> None:
         unbond_stake(info(bank, rpc_url=None), key, 1, rpc=None)
 
 
-def test_what_was_slashed_is_shown(bank: Bank) -> None:
-    key = account(bank)
+def test_what_was_slashed_is_shown_with_the_reason_whoever_proved_it(bank: Bank) -> None:
+    """Once by this gateway, once by a stranger, once by auditors: to the unit what the chain took, and why."""
+    key, stranger = account(bank, kiln=200), account(bank, kiln=200)
     bank.node = key.address
-    job = passed(bank, (KILN,))
-    with bank.db.begin() as session:
-        lease = session.scalars(select(Receipt.lease_id).where(Receipt.job_id == job)).one()
-        session.add(
-            Strike(
-                node=key.address, owner=key.address, kind="two_commitments", key=f"two:{lease}", job_id=job,
-                lease_id=lease, tile=0, reason="two results", evidence={}, state="confirmed", counted=True,
-                slashable=True, created_at=0.0, dispute="proven", slashed=25 * KILN,
-            )
-        )  # fmt: skip
+    passed(bank, (KILN,))
+    join_chain(where(bank), key, key, stake=160 * KILN)
+    strike = signed_twice(bank, key, "lease-1")
+    dispute(bank.db, bank.settings, strike)
+    finder = ChainClient(bank.chain.url, bank.addresses, stranger._secret)
+    lease = secrets.token_bytes(32)
+    made = [Commitment(lease, 1, bytes([number]) * 32, 64) for number in (1, 2)]
+    signer = Key.from_key(key._secret)
+    one, two = (sign(commitment_data(each, bank.addresses), signer) for each in made)
+    finder.prove_equivocation(made[0], one, made[1], two)
+    finder.approve(100 * KILN, bank.addresses.disputes)
+    number = finder.challenge(None, key.address, bytes(32))
+    auditor = bank.chain.keys.deployer
+    ruling = sign(ruling_data(number, True, 1000, bank.addresses), auditor)
+    finder.rule(number, True, 1000, [ruling])
     found = view(bank, key)
-    assert found.slashed == 25 * KILN
-    assert any(line.startswith("slashed") and "kilnet node refusals" in line for line in earnings_lines(found))
+    assert [one.amount for one in found.slashes] == [80 * KILN, 4 * KILN, 40 * KILN]
+    assert found.slashed == 124 * KILN == 160 * KILN - bank.view.stake_of(key.address).active
+    mine, ruled, theirs = found.slashes
+    assert (mine.why, mine.job) == ("it signed two commitments", "j") and ruled.job is None is theirs.job
+    assert ruled.why == f"auditors upheld challenge {number} (10%): kilnet dispute show {number}"
+    assert theirs.why == f"node {key.address} signed two results for one lease"
+    assert all(bank.view.receipt(str(one.tx)) is not None for one in found.slashes)
+    lines = earnings_lines(found)
+    assert all(len(line) <= 80 for line in lines), [line for line in lines if len(line) > 80]
+    assert "    it signed two commitments (job j)" in lines and f"    {theirs.tx}" in lines

@@ -295,7 +295,9 @@ def test_the_price_is_the_oracles_and_a_stale_one_makes_no_quote(bank: Bank) -> 
     refresh_price(bank.db, reporting)
     assert bank.view.oracle().reported_at > before
     with bank.db.read() as session:
-        assert abs(float(kiln_per_usd(session, reporting, clock + 4000)) - 1 / 0.11) < 1e-9
+        assert abs(float(kiln_per_usd(session, reporting, clock + 3000)) - 1 / 0.11) < 1e-9
+        with pytest.raises(BadInput, match="too old"):
+            kiln_per_usd(session, reporting, clock + 4000)  # by the chain's clock, which is 2000 s ahead
 
 
 def test_an_operator_that_was_refused_and_staked_since_is_locked_later(bank: Bank) -> None:
