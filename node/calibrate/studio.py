@@ -113,6 +113,31 @@ class Studio:
             at += length
         return found
 
+    def pieces(
+        self, shot: Shot, contract: RenderContract, rects: Sequence[Rect], *, again: bool = False
+    ) -> list[Planes]:
+        """Rectangles, each rendered as a tile of its own. `again`: as an auditor redoes what replays only whole, by a
+        runner that has just rendered other things."""
+
+        def render() -> bytes:
+            runner, made = self.runner(shot), b""
+            if again:
+                self._make_history(runner, shot, contract)
+            asked = {"blend": f"/job/{shot.scene.blend}", "contract": self._own(contract, runner), "frame": shot.frame}
+            for rect in rects:
+                answer = runner.request("render_tile", {**asked, "rect": tuple(rect), "out": "tile.raw"})
+                made += self._taken(runner, answer, contract.result_bytes(rect))
+            return made
+
+        what = "again" if again else "pieces"
+        details = [what, self._digest(shot, shot.scene.blend), contract.model_dump(mode="json"), shot.frame, rects]
+        data, at, found = self._kept(self._name(shot, what, details), ".raw", render), 0, []
+        for rect in rects:
+            length = contract.result_bytes(rect)
+            found.append(np.frombuffer(data[at : at + length], "<f4").reshape(-1, rect.height, rect.width))
+            at += length
+        return found
+
     def _make_history(self, runner: WarmRunner, shot: Shot, contract: RenderContract) -> None:
         own, blend = self._own(contract, runner), f"/job/{shot.scene.blend}"
         low = {"width": SIZE[0] // 2, "height": SIZE[1] // 2, "samples": 2, "out": "low.raw"}

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.adversarial.honest import count_honest
+from tests.adversarial.honest_whole import count_whole
 from tests.adversarial.material import AWKWARD, REPO, gather
 from tests.adversarial.pictures import draw
 from tests.adversarial.report import calibrations, markdown, write_into
@@ -36,42 +37,53 @@ def main() -> None:
     parser.add_argument(
         "--items-only", action="store_true", help="count honest tiles of inference anew; all else stays"
     )
+    parser.add_argument(
+        "--whole-only", action="store_true", help="count the lane of whole tiles (path guiding) anew; all else stays"
+    )
     parser.add_argument("--slow-items", action="store_true", help="count them across emulated classes too")
     parser.add_argument("--anew", action="store_true", help="forget the rows of a run that was cut short")
     parser.add_argument("--no-write", action="store_true", help="print the table and leave the files alone")
     asked = parser.parse_args()
     folder = Path(os.environ.get("KILNET_SCENES", REPO.parent / "shared" / "scenes"))
+    folders = [folder] if folder.is_dir() else []
 
     def say(text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
+    part = asked.honest_only or asked.across_only or asked.items_only or asked.whole_only
     material = gather(
-        [folder] if folder.is_dir() else [],
-        only=("no scene",) if asked.items_only else tuple(name for name in asked.only.split(",") if name),
-        infer=not (asked.items_only or asked.across_only),
+        folders,
+        only=("no scene",)
+        if asked.items_only or asked.whole_only
+        else tuple(name for name in asked.only.split(",") if name),
+        infer=not part,
         honest=asked.honest,
         honest_of={
             name: int(count) for name, _, count in (one.partition("=") for one in asked.honest_of.split(",") if one)
         },
         render=not asked.cached,
         audit=not asked.across_only,
+        cheat=not asked.honest_only,
         say=say,
     )
     kept = AWKWARD.parent / "rows.json"
     if asked.anew:
         kept.unlink(missing_ok=True)
-    part = asked.honest_only or asked.across_only or asked.items_only
     if part:
         found = json.loads((SHIPPED / ADVERSARIES).read_text(encoding="utf-8"))
         if asked.across_only and asked.draws:
             draw_across(found["render"], material, asked.draws, say)
-        counted = count_honest(material, items=not asked.across_only, slow_items=asked.slow_items, say=say)
+        items = not (asked.across_only or asked.whole_only)
+        counted = count_honest(material, items=items, slow_items=asked.slow_items, say=say)
         before = found["honest"]
         for lane in ("render_tolerant", "infer_tolerant"):
             counted[lane] = before.get(lane, {}) | counted[lane]
         found["honest"] = before | counted
     else:
         found = build(material, draws=asked.draws, kept=kept, say=say)
+    limits = material.limits.get(("render", "sse42"))
+    if limits is not None and (asked.whole_only or not part):
+        found["honest"]["whole"] = count_whole(folders, limits, say=say)
     text = markdown(found)
     print(text)
     if not asked.no_write:

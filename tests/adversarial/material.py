@@ -28,7 +28,19 @@ from node.runner_process import RunnerFailure
 from verification.calibration import Calibration
 from verification.limits import SHIPPED, Limits
 
-__all__ = ["AWKWARD", "EMULATED", "ITEMS", "SWITCHED", "WORK", "Batch", "Material", "Picture", "gather"]
+__all__ = [
+    "AWKWARD",
+    "EMULATED",
+    "ITEMS",
+    "SWITCHED",
+    "WORK",
+    "Batch",
+    "Material",
+    "Picture",
+    "awkward",
+    "gather",
+    "limits_across",
+]
 
 REPO = Path(__file__).parents[2]
 WORK = REPO / "build" / "calibrate"
@@ -80,16 +92,17 @@ class Material:
 
 def gather(
     scenes: list[Path], *, only: tuple[str, ...] = (), honest: int = 0, render: bool = True,
-    audit: bool = True, infer: bool = True, models: tuple[str, ...] = (), honest_of: Mapping[str, int] | None = None,
+    audit: bool = True, cheat: bool = True, infer: bool = True, models: tuple[str, ...] = (),
+    honest_of: Mapping[str, int] | None = None,
     say: Callable[[str], None] = print,
 ) -> Material:  # fmt: skip
     """Render what is not there yet; `honest` more pictures of each scene, of some as many as `honest_of` says. Of
     emulated classes only what `kilnet calibrate` has rendered already is taken where `render` is False; cells are not
-    redone in this class where `audit` is False, models not run where `infer` is."""
+    redone in this class where `audit` is False, nothing is faked where `cheat` is, models not run where `infer` is."""
     wrappers = EMULATED | SWITCHED
     warnings.simplefilter("ignore", RuntimeWarning)
-    found = Material(limits=dict(_limits()))
-    _awkward()
+    found = Material(limits=limits_across())
+    awkward()
     with ExitStack() as stack:
         own = stack.enter_context(Side.of("a").pool(WORK / "runners-worker"))
         again = stack.enter_context(Side.of("a").pool(WORK / "runners-auditor"))
@@ -110,6 +123,7 @@ def gather(
                     others,
                     (honest_of or {}).get(scene.name, honest),
                     elsewhere,
+                    cheat=cheat,
                 ):
                     found.pictures.append(picture)
                     if picture.cheats:
@@ -130,7 +144,8 @@ def gather(
             mine, theirs = first.results(case, contract), second.results(case, contract, one_by_one=True)
             batch = Batch(case.name, contract, mine, theirs)
             rng = np.random.default_rng(31)
-            batch.cheats = {c.name: cheated(c, first, case, contract, mine, rng) for c in INFER_CHEATS}
+            if cheat:
+                batch.cheats = {c.name: cheated(c, first, case, contract, mine, rng) for c in INFER_CHEATS}
             for name, bench in benches.items():
                 made = _if_there(lambda bench=bench, case=case, contract=contract: bench.results(case, contract))
                 if made is not None:
@@ -147,6 +162,8 @@ def _pictures(
     others: dict[str, Studio],
     honest: int,
     elsewhere: Planes | None,
+    *,
+    cheat: bool,
 ) -> Iterator[Picture]:
     cheated_on, plain = shots_of(scene, cheats=1, honest=honest)
     for shot in (*cheated_on, *plain):
@@ -158,9 +175,9 @@ def _pictures(
             made = _if_there(lambda studio=studio, shot=shot, contract=contract: studio.tile(shot, contract))
             if made is not None:
                 picture.others[name] = made
-        if shot in cheated_on:
+        if cheat and shot in cheated_on:
             desk = Desk(worker, shot, contract, mine, elsewhere)
-            made_up = {cheat.name: cheat.make(desk) for cheat in RENDER_CHEATS}
+            made_up = {one.name: one.make(desk) for one in RENDER_CHEATS}
             picture.cheats = {name: planes for name, planes in made_up.items() if planes is not None}
         yield picture
 
@@ -173,18 +190,22 @@ def _if_there(make: Callable[[], Any]) -> Any:
         return None
 
 
-def _awkward() -> None:
+def awkward() -> None:
+    """Make the scenes of awkward_scenes.py, once."""
     if not (AWKWARD / "MANIFEST.tsv").is_file():
         AWKWARD.mkdir(parents=True, exist_ok=True)
         script = Path(__file__).with_name("awkward_scenes.py")
         subprocess.run([sys.executable, str(script), str(AWKWARD)], check=True, capture_output=True, timeout=280)
 
 
-def _limits() -> Iterator[tuple[tuple[str, str], Limits]]:
+def limits_across() -> dict[tuple[str, str], Limits]:
+    """The shipped limits between this machine's class and the others that it can have, by kind and class."""
+    found: dict[tuple[str, str], Limits] = {}
     for name, slug in _SLUGS.items():
         for kind in ("render", "infer"):
             file = SHIPPED / f"{kind}-{slug}.json"
             if file.is_file():
                 read = Calibration.model_validate_json(file.read_text(encoding="utf-8"))
                 if read.limits:
-                    yield (kind, name), read.limits[0]
+                    found[kind, name] = read.limits[0]
+    return found

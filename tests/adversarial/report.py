@@ -96,6 +96,7 @@ def markdown(found: dict[str, Any]) -> str:
             f"| render, tolerant: native against {_CLASSES[other]}, both ways,{_pictures(counted)} in tiles of eight cells | {counted['tiles']:,} |"
             f" {counted['refused']} | {counted['escalated']} |"
         )
+    lines += _whole_rows(honest.get("whole"))
     lines.append(
         f"| inference, exact: {items['models']} models{_items(items)} | {items['tiles']:,} | {items['refused']} | 0 |"
     )
@@ -104,6 +105,7 @@ def markdown(found: dict[str, Any]) -> str:
             f"| inference, tolerant: native against {_CLASSES[other]}, both ways, {counted['models']} models{_items(counted)} |"
             f" {counted['tiles']:,} | {counted['refused']} | {counted['escalated']} |"
         )
+    lines += _whole(honest.get("whole"))
     lines += [
         "",
         "The same cheats before other people's checks (share refused; pHash and dHash at more than 10 of 64 bits, SSIM under"
@@ -120,6 +122,46 @@ def markdown(found: dict[str, Any]) -> str:
             lines.append(f"| {row['what']} | {_percent(row['floor']['share'])} | {figures} | 0% |")
     lines += ["", *(f"Not measured: {entry}." for entry in found["skipped"])]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _whole_rows(whole: dict[str, Any] | None) -> list[str]:
+    """Honest tiles of path guiding."""
+    if whole is None:
+        return []
+    same, across, apart = whole["same"], whole["across"], whole["apart"]
+    return [
+        f"| render, whole tile, within one class: rectangles of 16x16 pixels of{_pictures(same)}, all with path guiding; the"
+        " auditor's runner had another number of threads and had rendered another frame and the low-resolution reference first"
+        f" | {same['tiles']:,} | {same['refused']} | 0 |",
+        f"| render, whole tile, native against Cycles' kernel without AVX2, by mean and noise, each frame both ways:"
+        f" {across['pictures']} frames of {across['pixels']:,} pixels of {across['scenes']} scenes, {across['differing']}"
+        f" of which differ in bits; smallest p {across['smallest_p']:.2g}"
+        f" | {across['tiles']:,} | {across['refused']} | {across['escalated']} |",
+        f"| the same frames where worker and auditor took different seeds, so that not one grain is shared (harder than any honest"
+        f" pair of classes can be); smallest p {apart['smallest_p']:.2g}"
+        f" | {apart['tiles']:,} | {apart['refused']} | {apart['escalated']} |",
+    ]
+
+
+def _whole(whole: dict[str, Any] | None) -> list[str]:
+    """Cheats before the lane of whole tiles."""
+    if whole is None:
+        return []
+
+    def said(entry: dict[str, Any]) -> str:
+        low, high = entry["interval"]
+        return f"{entry['refused']} of {entry['tiles']} ({low:.0%} to {high:.0%})"
+
+    return [
+        "",
+        f"Path guiding (the lane of whole tiles), frames of {whole['across']['pixels']:,} pixels and 64 samples that the cheat"
+        " changes at all, refused on their first tile where that frame is drawn; in parentheses exact 95% intervals, not"
+        " corrected:",
+        "",
+        "| render cheat | within one class, by bits | native against Cycles' kernel without AVX2, by mean and noise |",
+        "|---|---|---|",
+        *(f"| {name} | {said(lanes['same'])} | {said(lanes['across'])} |" for name, lanes in whole["cheats"].items()),
+    ]
 
 
 def _pictures(counted: dict[str, int]) -> str:

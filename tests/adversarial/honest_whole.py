@@ -1,0 +1,254 @@
+"""The lane of whole tiles, counted: path guiding, which replays only as the rectangle that it was rendered as.
+
+Within one class: rectangles of 16x16 pixels, each a tile, rendered by one process and again by another one with another
+number of threads, which has just rendered the low-resolution reference and another frame. Across classes: whole frames
+that have the pixels for it, by mean and noise, each way. And a few cheats, of which the first tile decides.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import permutations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jobs.contract import RenderContract
+from jobs.geometry import Rect
+from jobs.states import Verdict
+from jobs.tiles import RenderTile
+from node.calibrate.cheats import Desk
+from node.calibrate.scene_set import gathered
+from node.calibrate.shots import Scene, Shot, shots_of
+from node.calibrate.sides import Side
+from node.calibrate.studio import Planes, Studio
+from node.runner_process import RunnerFailure
+from tests.adversarial.material import AWKWARD, SWITCHED, WORK, awkward
+from tests.adversarial.trials import interval
+from verification.challenge import draw_frames, new_secret
+from verification.commitment import cell_bytes, commit
+from verification.compare import Comparison
+from verification.judgement import judge_cells
+from verification.limits import Limits
+
+__all__ = ["CHEATED", "PICTURES", "Whole", "count_whole", "judged"]
+
+PICTURES: Mapping[str, tuple[int, int]] = {
+    "golem_cubes": (48, 64), "morse_human_walk": (36, 48), "image-sequence": (40, 48), "geometry-nodes": (40, 48),
+    "adaptive-subdivision": (40, 48), "hair": (24, 32), "openshot_earth": (12, 12), "ignis_glass": (12, 12),
+    "still": (4, 2),
+}  # fmt: skip
+"""Of each scene, by how fast it renders: pictures cut into rectangles within one class, whole frames across classes."""
+_ACROSS = (160, 96)
+"""Width and height of frames across classes: 15,360 pixels, where 14,336 are needed."""
+_SIDE = 16
+CHEATED = 2
+"""Frames of each scene that are cheated on."""
+_OTHER = "sse42"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Who renders: the worker, an auditor of its class, and an auditor of the other one."""
+
+    worker: Studio
+    auditor: Studio
+    other: Studio
+    limits: Limits
+
+    @property
+    def same(self) -> tuple[str, str]:
+        return self.limits.worker_class, self.limits.worker_class
+
+    @property
+    def across(self) -> tuple[str, str]:
+        return self.limits.worker_class, self.limits.auditor_class
+
+
+class _Both(NamedTuple):
+    """One frame, of either class."""
+
+    shot: Shot
+    contract: RenderContract
+    mine: Planes
+    theirs: Planes
+
+
+def judged(
+    contract: RenderContract, frame: int, rect: Rect, claimed: Planes, redone: Planes, classes: tuple[str, str]
+) -> Comparison:
+    """A lease, a commitment, a drawn frame and a verdict, by the code that decides in production. Raises ValueError
+    where nobody of the auditor's class may judge."""
+    tile = RenderTile(frames=(frame,), rect=tuple(rect), samples=(0, contract.samples))
+    lease, data, again = secrets.token_hex(16), claimed.tobytes(), redone.tobytes()
+    drawn = draw_frames(commit(lease, contract, tile, data).root, lease, new_secret(), tile, frames=1)
+    shown, found = ({i: cell_bytes(contract, tile, part, i) for i in drawn} for part in (data, again))
+    lane, comparison = judge_cells(contract, tile, classes, shown, found)
+    if lane is not contract.lane or comparison is None:
+        raise ValueError(f"{classes[1]} cannot judge {classes[0]} in the lane of whole tiles (lane {lane})")
+    return comparison
+
+
+def count_whole(
+    folders: list[Path], limits: Limits, *, pictures: Mapping[str, tuple[int, int]] = PICTURES,
+    cheated: int = CHEATED, work: Path = WORK, say: Say = print,
+) -> dict[str, Any]:  # fmt: skip
+    """Honest tiles within one class and across, and cheats on `cheated` frames of each scene. `limits`: of the pair of
+    classes, whose names they hold. What was rendered before is not rendered again."""
+    same: Counter[str] = Counter()
+    across: dict[str, Counter[str]] = {"honest": Counter(), "apart": Counter()}
+    cheats: dict[str, dict[str, Counter[str]]] = {}
+    scenes: list[str] = []
+    closest, differing = dict.fromkeys(across, 1.0), 0
+    awkward()
+    with ExitStack() as stack:
+        own, other = Side.of("a"), Side.of(_OTHER, wrapper=SWITCHED[_OTHER])
+        sides = (replace(own, threads=1), replace(own, threads=2), other)
+        pools = [stack.enter_context(side.pool(work / f"runners-whole-{i}")) for i, side in enumerate(sides)]
+        whole = Whole(*(Studio(s, p, work / "renders") for s, p in zip(sides, pools, strict=True)), limits=limits)
+        for scene in gathered([*folders, AWKWARD], work / "scenes", only=tuple(pictures)):
+            guided = _guided(scene)
+            alike, afar = pictures[scene.name]
+            try:
+                same.update(_within(whole, guided, alike))
+                frames = _both(whole, guided, afar)
+                differing += sum(one.mine.tobytes() != one.theirs.tobytes() for one in frames)
+                for what, comparison in _between(whole, frames):
+                    across[what][str(comparison.verdict)] += 1
+                    closest[what] = min(closest[what], float(comparison.evidence["p"]))
+                    if comparison.verdict is not Verdict.ACCEPT:
+                        say(f"{scene.name}, {what}: {comparison.reason}")
+                for name, lane, comparison in _cheated(whole, guided, cheated):
+                    cheats.setdefault(name, {}).setdefault(lane, Counter())[str(comparison.verdict)] += 1
+            except RunnerFailure as error:
+                say(f"{scene.name}: left out: {' '.join(str(error).split())[:160]}")
+                continue
+            scenes.append(scene.name)
+            say(f"{scene.name}: within a class {dict(same)}; across {json.dumps(across)}, smallest p {closest}")
+    adaptive, total = same.pop("adaptive", 0), same.pop("pictures", 0)
+    return {
+        "same": {
+            "tiles": same.total(), "refused": same["reject"], "pictures": total, "adaptive": adaptive,
+            "scenes": len(scenes),
+        },
+        "across": _counts(across["honest"], closest["honest"])
+        | {
+            "pictures": across["honest"].total() // 2, "differing": differing, "scenes": len(scenes),
+            "pixels": math.prod(_ACROSS),
+        },
+        "apart": _counts(across["apart"], closest["apart"]),
+        "cheats": {name: {lane: _rate(counted) for lane, counted in lanes.items()} for name, lanes in cheats.items()},
+    }  # fmt: skip
+
+
+def _counts(counted: Counter[str], closest: float) -> dict[str, Any]:
+    return {
+        "tiles": counted.total(), "refused": counted["reject"], "escalated": counted["escalate"], "smallest_p": closest
+    }  # fmt: skip
+
+
+def _rate(counted: Counter[str]) -> dict[str, Any]:
+    low, high = interval(counted["reject"], counted.total(), tests=1)
+    return {
+        "tiles": counted.total(), "refused": counted["reject"], "escalated": counted["escalate"],
+        "interval": [low, high],
+    }  # fmt: skip
+
+
+def _guided(scene: Scene) -> Scene:
+    """The scene with path guiding; made once."""
+    blend = scene.folder / scene.blend
+    made = blend.with_name("guided.blend")
+    if not made.is_file():
+        script = Path(__file__).with_name("guided_scene.py")
+        subprocess.run([sys.executable, str(script), str(blend)], check=True, capture_output=True, timeout=280)
+    return replace(scene, name=f"{scene.name}-guided", blend=str(made.relative_to(scene.folder)))
+
+
+def _contract(studio: Studio, shot: Shot) -> RenderContract:
+    """Frames of one scene share it; guided, or the count would be of another lane."""
+    contract = studio.contract(replace(shot, frame=shot.scene.frames[0]))
+    assert contract.path_guiding and not contract.in_cells
+    return contract
+
+
+def _within(whole: Whole, scene: Scene, pictures: int) -> Iterator[str]:
+    """For each tile its verdict; "pictures" and "adaptive" for each picture."""
+    _, shots = shots_of(scene, cheats=0, honest=pictures)
+    for shot in shots:
+        contract = _contract(whole.worker, shot)
+        rects = list(contract.rect.blocks(_SIDE))
+        mine = whole.worker.pieces(shot, contract, rects)
+        theirs = whole.auditor.pieces(shot, contract, rects, again=True)
+        yield from ["pictures"] + ["adaptive"] * shot.adaptive
+        for rect, claimed, redone in zip(rects, mine, theirs, strict=True):
+            yield str(judged(contract, shot.frame, rect, claimed, redone, whole.same).verdict)
+
+
+def _both(whole: Whole, scene: Scene, pictures: int) -> list[_Both]:
+    _, shots = shots_of(scene, cheats=0, honest=pictures)
+    found = []
+    for shot in shots:
+        shot = replace(shot, overrides={"resolution": list(_ACROSS)})
+        contract = _contract(whole.worker, shot)
+        (mine,) = whole.worker.pieces(shot, contract, [contract.rect])
+        (theirs,) = whole.other.pieces(shot, contract, [contract.rect], again=True)
+        found.append(_Both(shot, contract, mine, theirs))
+    return found
+
+
+def _between(whole: Whole, frames: list[_Both]) -> Iterator[tuple[str, Comparison]]:
+    """("honest", verdict) twice for each frame: each class before an auditor of the other. ("apart", verdict) for each
+    two seeds of one frame, one rendered by each class: what honest frames would be if not one grain were the same."""
+    for one in frames:
+        for claimed, redone, classes in (
+            (one.mine, one.theirs, whole.across), (one.theirs, one.mine, whole.across[::-1])
+        ):  # fmt: skip
+            yield "honest", judged(one.contract, one.shot.frame, one.contract.rect, claimed, redone, classes)
+    for one, two in permutations(frames, 2):
+        if (one.shot.frame, one.shot.adaptive) == (two.shot.frame, two.shot.adaptive):
+            contract = one.contract
+            yield "apart", judged(contract, one.shot.frame, contract.rect, one.mine, two.theirs, whole.across)
+
+
+def _cheated(whole: Whole, scene: Scene, frames: int) -> Iterator[tuple[str, str, Comparison]]:
+    """(cheat, "same" or "across", verdict on its first tile), of pictures that the cheat changes at all."""
+    shots, _ = shots_of(scene, cheats=frames, honest=0)
+    for shot in shots:
+        shot = replace(shot, overrides={"resolution": list(_ACROSS)})
+        contract = _contract(whole.worker, shot)
+        (honest,) = whole.worker.pieces(shot, contract, [contract.rect])
+        (again,) = whole.auditor.pieces(shot, contract, [contract.rect], again=True)
+        (afar,) = whole.other.pieces(shot, contract, [contract.rect], again=True)
+        for name, claimed in _claims(whole.worker, shot, contract, honest):
+            if claimed.tobytes() == honest.tobytes():
+                continue
+            for lane, redone, classes in (("same", again, whole.same), ("across", afar, whole.across)):
+                yield name, lane, judged(contract, shot.frame, contract.rect, claimed, redone, classes)
+
+
+def _claims(studio: Studio, shot: Shot, contract: RenderContract, honest: Planes) -> Iterator[tuple[str, Planes]]:
+    yield "half of the samples", studio.tile(shot, contract, samples=(0, contract.samples // 2))
+    yield "another seed", studio.tile(shot, _seeded(contract, contract.seed + 1))
+    yield "2% brighter", Desk(studio, shot, contract, honest, None).recolored(lambda rgb: rgb * np.float32(1.02))
+    yield "a third of the light bounces", studio.tile(shot, contract, blend=_fewer_bounces(shot.scene))
+    if len(shot.scene.frames) > 1:
+        yield "the next frame", studio.tile(replace(shot, frame=shot.frame + 1), contract)
+
+
+def _seeded(contract: RenderContract, seed: int) -> RenderContract:
+    return contract.model_copy(update={"seed": seed, "overrides": {**contract.overrides, "seed": seed}})
+
+
+def _fewer_bounces(scene: Scene) -> str:
+    return str(Path(scene.blend).with_name("guided-bounces.blend"))
