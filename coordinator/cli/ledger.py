@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.answer import answer
-from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.options import Gateway, Json
 from coordinator.cli.told import told
 from jobs.errors import BadInput, Unavailable
 
@@ -35,19 +35,17 @@ def _ledger(
     ] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="One line for each epoch; amounts in 10^-18 KILN.")] = False,
     gateway: Gateway = None,
-    key: Key = None,
     as_json: Json = False,
 ) -> None:
-    """Supply, burned and minted of all epochs, recounted from the chain's logs alone."""
+    """Supply, burned and minted of all epochs, recounted from the chain's logs alone. Needs no account."""
     from contracts.addresses import Addresses
     from contracts.ledger import read_ledger
     from contracts.reader import ChainReader
-    from coordinator.cli.connection import Access, connect
+    from coordinator.cli.public import PublicGateway
 
     if as_csv and as_json:
         raise BadInput("--csv and --json: choose one")
-    with connect(Access(gateway, key), nodes=None) as client:
-        info = client.info()
+    info = PublicGateway(gateway).info()
     if info.chain is None:
         raise Unavailable("the gateway reaches no chain at the moment: try again later")
     url = rpc or info.chain.rpc_url

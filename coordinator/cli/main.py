@@ -18,6 +18,7 @@ from coordinator.cli import (
     notify_commands,
     pipeline,
     plugins,
+    settling,
     submit_commands,
 )
 from coordinator.cli.audit import command as audit_command
@@ -56,6 +57,7 @@ audit_command.register(app)
 dispute_command.register(app)
 economics.register(app)
 ledger.register(app)
+settling.register(app)
 epochs.register(app)
 pipeline.register(app)
 addon.register(app)

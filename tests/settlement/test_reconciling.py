@@ -387,6 +387,7 @@ def reconcile_quietly(bank: Bank, settings: Settings) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("moment", ["killed_before", "killed_after"])
 def test_kill_minus_nine_at_every_word_to_the_chain_pays_once(bank: Bank, moment: str) -> None:
     """A process that settles is killed at its first request to the chain, the next one at its second, and so on, until

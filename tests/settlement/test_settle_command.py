@@ -1,0 +1,100 @@
+"""`kilnet settle`: a client's money comes back by a command of its own, whatever became of the coordinator."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+
+import pytest
+from eth_account import Account as Key
+
+from contracts.chain_keeper import call_rpc
+from contracts.client import ChainClient, JobState
+from contracts.deploy import KILN
+from contracts.embedded import EmbeddedChain
+from coordinator.cli import answer
+from coordinator.cli.main import run_command
+from jobs.typed_data import chain_job_id
+from tests.contracts.conftest import DAY, GRACE, WINDOW, Stack, make_stack
+from tests.contracts.test_stakes import account
+
+pytestmark = pytest.mark.chain
+Settle = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("settle")
+    with EmbeddedChain(folder / "chain.json") as chain:
+        yield make_stack(chain, folder)
+
+
+@pytest.fixture
+def settle(stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Settle:
+    """The command with a key that has coins for gas and nothing else: its exit code, and what it said."""
+    somebody = Key.create()
+    call_rpc(stack.chain.url, "anvil_setBalance", somebody.address, hex(10**18))
+
+    def run(job: str, *options: str) -> tuple[int, str]:
+        monkeypatch.setattr(answer, "_answers", [])
+        at = ("--rpc", stack.chain.url, "--escrow", stack.addresses.escrow, "--key", "0x" + bytes(somebody.key).hex())
+        ending = run_command(["settle", job, *at, *(options or ("--yes", "--json"))])
+        assert "\n" not in ending.line
+        return ending.code, ending.line or capsys.readouterr().out
+
+    return run
+
+
+def opened(stack: Stack) -> tuple[str, str]:
+    """A job with 100 KILN in escrow, and its client."""
+    job, client = "j" + secrets.token_hex(6), stack.client_with(100 * KILN)
+    stack.coordinator.open_for(*stack.signed_order(client, 100 * KILN, job=chain_job_id(job)))
+    return job, client.address
+
+
+def test_all_of_it_comes_back_where_the_coordinator_vanished(stack: Stack, settle: Settle) -> None:
+    """Not before deadline and grace; then by anybody, once, while the intake is paused."""
+    job, client = opened(stack)
+    code, said = settle(job)
+    assert code == 2 and "the coordinator has another" in said and "refund after that" in said, said
+    guardian = ChainClient(stack.chain.url, stack.addresses, stack.chain.keys.guardian.key)
+    stack.pass_time(DAY + GRACE + 60)
+    guardian.pause()
+    try:
+        code, said = settle(job, "--json")
+        assert code == 2 and "add --yes" in said and stack.coordinator.balance_of(client) == 0
+        code, said = settle(job)
+    finally:
+        guardian.unpause()
+    assert code == 0, said
+    assert (json.loads(said)["state"], json.loads(said)["refund"]) == ("refunded", str(100 * KILN))
+    assert stack.coordinator.balance_of(client) == 100 * KILN
+    code, said = settle(job)
+    assert code == 2 and "is refunded already" in said and stack.coordinator.balance_of(client) == 100 * KILN
+
+
+def test_what_was_proposed_is_paid_and_the_rest_returns(stack: Stack, settle: Settle) -> None:
+    """Not while it can be challenged, nor while auditors decide."""
+    job, client = opened(stack)
+    stack.coordinator.propose(chain_job_id(job), 40 * KILN, b"r" * 32, 1)
+    code, said = settle(job)
+    assert code == 2 and "the challenge window is open for another" in said, said
+    rich = account(stack, KILN)
+    rich.approve(KILN, stack.addresses.disputes)
+    number = rich.challenge(chain_job_id(job), None, bytes(32))
+    code, said = settle(job)
+    assert code == 2 and f"challenge {number} first" in said, said
+    stack.pass_time(3 * DAY)
+    rich.lapse(number)
+    stack.pass_time(WINDOW)
+    code, said = settle(job, "--yes")
+    assert code == 0 and f"60.000000 KILN are back at {client}" in said, said
+    assert stack.coordinator.escrow(chain_job_id(job)).state is JobState.FINALIZED
+    assert stack.coordinator.balance_of(client) == 60 * KILN
+    assert "is finalized already" in settle(job)[1]
+
+
+def test_a_job_that_is_none(settle: Settle) -> None:
+    code, said = settle("jnever")
+    assert code == 2 and "there is no escrow of it" in said, said
