@@ -91,7 +91,7 @@ def main() -> None:
             with temporary_stack(nodes=1, data=folder / "data") as stack:
                 os.environ |= {"KILNET_GATEWAY": stack.gateway_url, "KILNET_KEY": str(stack.key_file)}
                 if options.only in (None, "render"):
-                    found["render"] = measure_render(SCENE, folder / "render", seconds=options.seconds)
+                    found["render"] = measure_render(SCENE, folder / "render", folder / "data", seconds=options.seconds)
                 if options.only in (None, "infer", *LOADS):
                     # The last one's outputs are 150 MB a second: a shorter run shows as much.
                     shares = {
@@ -105,7 +105,11 @@ def main() -> None:
                         if load is None:
                             sys.exit(f"{name}: its model is not installed; `make bench` installs it")
                         found[name] = measure_infer(
-                            load, folder / name, seconds=options.seconds * share, batches=options.batches
+                            load,
+                            folder / name,
+                            folder / "data",
+                            seconds=options.seconds * share,
+                            batches=options.batches,
                         )
     print(json.dumps(found, indent=1))
     show(found)

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from tests.bench.compute import Meter
 from tests.bench.program import kilnet_json
 
 __all__ = ["Load", "classifier", "encoder", "measure_infer", "reader"]
@@ -87,13 +88,14 @@ def _packaged(distribution: str, name: str) -> Path | None:
     return next((Path(str(file.locate())) for file in files if file.name == name), None)
 
 
-def measure_infer(load: Load, folder: Path, *, seconds: float, batches: int = 2) -> dict[str, Any]:
+def measure_infer(load: Load, folder: Path, data: Path, *, seconds: float, batches: int = 2) -> dict[str, Any]:
     """Bare loop, kilnet, bare loop, kilnet, bare loop, over as many items as the bare loop does in about `seconds`;
     with `batches=1` bare loop, kilnet, bare loop.
 
     `throughput_ratio` counts from submission to delivery: upload, admission, proof, assembly, settlement and download;
     `again_ratio` is that of the second batch of the same model, whose measurements are known; `work_ratio` sets the
-    node's own time for the tiles against the bare loop, over both. Each against the bare loops before and after it."""
+    node's own time for the tiles against the bare loop, over both. Each against the bare loops before and after it.
+    What tiles and audits compute is their runners' CPU time; `data` is the folder of the stack."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(load.model, options, providers=["CPUExecutionProvider"])
@@ -107,12 +109,15 @@ def measure_infer(load: Load, folder: Path, *, seconds: float, batches: int = 2)
     np.savez(folder / "batch.npz", **inputs)
     wanted = [part for name in load.outputs for part in ("--only-output", name)]
     bare, ours, answers = [bare_seconds(session, load, inputs, best)], [], []
+    computed: list[tuple[float, float]] = []
     for number in range(batches):
         start = time.perf_counter()
-        answers.append(
-            kilnet_json("infer", load.model, folder / "batch.npz", "--out", folder / f"ours-{number}", *wanted)
-        )
+        with Meter(data) as meter:
+            answers.append(
+                kilnet_json("infer", load.model, folder / "batch.npz", "--out", folder / f"ours-{number}", *wanted)
+            )
         ours.append(time.perf_counter() - start)
+        computed.append(meter.shares(answers[-1]["job"]))
         shutil.rmtree(folder / f"ours-{number}")
         bare.append(bare_seconds(session, load, inputs, best))
     ratios = [(bare[number] + bare[number + 1]) / 2 / ours[number] for number in range(batches)]
@@ -126,7 +131,8 @@ def measure_infer(load: Load, folder: Path, *, seconds: float, batches: int = 2)
         "throughput_ratio": ratios[0],
         "work_ratio": (sum(bare) - (bare[0] + bare[-1]) / 2) / worked,
         "tiles": answers[0]["tiles"],
-        "audit_share": sum(answer["audit_seconds"] for answer in answers) / worked,
+        "audit_share": sum(audits for _, audits in computed) / sum(tiles for tiles, _ in computed),
+        "audit_share_by_clock": sum(answer["audit_seconds"] for answer in answers) / worked,
         "input_bytes_per_item": sum(array[0].nbytes for array in inputs.values()),
         "output_bytes_per_item": sum(
             value[0].nbytes for value in session.run(load.outputs or None, {n: a[:1] for n, a in sample.items()})

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.bench.compute import Meter
 from tests.bench.program import kilnet_json
 from verification.policy import GOOD, MOST_CREDIT
 
@@ -39,20 +40,22 @@ def plain_of_length(blend: Path, out: Path, seconds: float) -> tuple[int, float]
     return samples, took
 
 
-def measure_render(blend: Path, folder: Path, *, seconds: float) -> dict[str, Any]:
+def measure_render(blend: Path, folder: Path, data: Path, *, seconds: float) -> dict[str, Any]:
     """Plain, kilnet, plain again: the machine may drift, so kilnet stands between two plain renders. Then a few
     small jobs, and the same once more: by now the node is in good standing, and audits cost what they cost from then
-    on."""
+    on. `data` is the folder of the stack. What tiles and audits compute is their runners' CPU time."""
     samples, before = plain_of_length(blend, folder / "plain-1", seconds)
-    start = time.perf_counter()
     size = f"{SIZE[0]}x{SIZE[1]}"
     asked = ("render", blend, "--resolution", size, "--samples", samples, "--out")
-    answer = kilnet_json(*asked, folder / "ours")
-    ours = time.perf_counter() - start
-    after = plain_seconds(blend, folder / "plain-2", samples)
-    for number in range(math.ceil(-GOOD / MOST_CREDIT)):
-        kilnet_json("render", blend, "--resolution", size, "--samples", 1, "--out", folder / f"small-{number}")
-    good = kilnet_json(*asked, folder / "again")
+    with Meter(data) as meter:
+        start = time.perf_counter()
+        answer = kilnet_json(*asked, folder / "ours")
+        ours = time.perf_counter() - start
+        after = plain_seconds(blend, folder / "plain-2", samples)
+        for number in range(math.ceil(-GOOD / MOST_CREDIT)):
+            kilnet_json("render", blend, "--resolution", size, "--samples", 1, "--out", folder / f"small-{number}")
+        good = kilnet_json(*asked, folder / "again")
+    (tiles, audits), (good_tiles, good_audits) = meter.shares(answer["job"]), meter.shares(good["job"])
     return {
         "samples": samples,
         "plain_seconds": [before, after],
@@ -62,7 +65,11 @@ def measure_render(blend: Path, folder: Path, *, seconds: float) -> dict[str, An
         "cells_audited": answer["cells_audited"],
         "compute_seconds": answer["compute_seconds"],
         "audit_seconds": answer["audit_seconds"],
-        "audit_share": answer["audit_seconds"] / answer["compute_seconds"],
-        "good_audit_share": good["audit_seconds"] / good["compute_seconds"],
+        "tiles_cpu_seconds": [tiles, good_tiles],
+        "audits_cpu_seconds": [audits, good_audits],
+        "audit_share": audits / tiles,
+        "good_audit_share": good_audits / good_tiles,
+        "audit_share_by_clock": answer["audit_seconds"] / answer["compute_seconds"],
+        "good_audit_share_by_clock": good["audit_seconds"] / good["compute_seconds"],
         "good_cells_audited": good["cells_audited"],
     }
