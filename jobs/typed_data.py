@@ -14,8 +14,8 @@ from eth_utils.crypto import keccak
 
 __all__ = [
     "Domain", "chain_job_id", "commitment_message", "completion_message", "lease_id_bytes", "node_key_message",
-    "node_owner_message", "order_message", "permit_message", "receipt_message", "recover", "recover_text", "sign",
-    "sign_text", "signing_digest",
+    "node_owner_message", "order_message", "permit_message", "prepare_to_sign", "receipt_message", "recover",
+    "recover_text", "sign", "sign_text", "signing_digest",
 ]  # fmt: skip
 
 _TYPES: dict[str, list[dict[str, str]]] = {
@@ -175,6 +175,11 @@ def _signable(message: dict[str, Any]) -> Any:
     from eth_account.messages import encode_typed_data
 
     return encode_typed_data(full_message=message)
+
+
+def prepare_to_sign() -> None:
+    """Import what signing typed data needs, which takes half a second: on a thread, while something else is awaited."""
+    import eth_account.messages  # noqa: F401
 
 
 def signing_digest(message: dict[str, Any]) -> bytes:
