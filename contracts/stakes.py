@@ -105,9 +105,13 @@ class StakeActions(StakeViews, Sender):
         """Makes this account an operator; the commission is in 1/10000."""
         return self._run(self.prepare_register(commission_bps))
 
+    def prepare_set_terms(self, is_open: bool, commission_bps: int, **options: int) -> PreparedTx:
+        """Opens this operator to stake of others (its rewards are shared from then on), or closes it to more."""
+        return self._prepare(self._registry, "setTerms", (is_open, commission_bps), options)
+
     def set_terms(self, is_open: bool, commission_bps: int) -> TxResult:
         """Opens this operator to stake of others (its rewards are shared from then on), or closes it to more."""
-        return self._run(self._prepare(self._registry, "setTerms", (is_open, commission_bps), {}))
+        return self._run(self.prepare_set_terms(is_open, commission_bps))
 
     def add_node(self, node: str, signature: bytes) -> TxResult:
         """Makes this account answer for a node, whose key signed ``node_key_data``."""

@@ -19,6 +19,7 @@ from coordinator.cli import (
     pipeline,
     plugins,
     settling,
+    staking,
     submit_commands,
 )
 from coordinator.cli.audit import command as audit_command
@@ -58,6 +59,7 @@ dispute_command.register(app)
 economics.register(app)
 ledger.register(app)
 settling.register(app)
+staking.register(app)
 epochs.register(app)
 pipeline.register(app)
 addon.register(app)
