@@ -10,7 +10,7 @@ import pytest
 from jobs.contract import Lane
 from jobs.geometry import Rect
 from jobs.states import Verdict
-from tests.adversarial.honest_whole import count_whole, judged
+from tests.adversarial.honest_whole import HONEST, count_whole, judged
 from tests.adversarial.material import limits_across
 from tests.unit.strategies import render_contract
 
@@ -43,6 +43,8 @@ def test_honest_tiles_of_path_guiding_come_out_and_cheats_do_not(tmp_path: Path)
     across = found["across"]
     assert (across["tiles"], across["refused"], across["pixels"]) == (2, 0, 15360)
     assert across["differing"] == 1, "frames of two classes that are equal to the bit prove nothing"
+    honest = found["cheats"].pop(HONEST)
+    assert [(lane["tiles"], lane["refused"]) for lane in honest.values()] == [(1, 0), (1, 0)]
     for name, lanes in found["cheats"].items():
         assert lanes["same"]["refused"] == lanes["same"]["tiles"] == 1, name
     assert found["cheats"]["half of the samples"]["across"]["refused"] == 1
