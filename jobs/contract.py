@@ -78,6 +78,12 @@ class RenderContract(_Model):
     overrides: dict[str, Any] = Field(default_factory=dict)
 
     @property
+    def merges_samples(self) -> bool:
+        """Whether ranges of samples that were rendered apart make up the whole. Adaptive sampling decides by all that
+        a pixel has so far, and what `sample_split` excludes does not either."""
+        return self.sample_split and not self.adaptive and self.in_cells
+
+    @property
     def in_cells(self) -> bool:
         """Whether a cell alone comes out as it does within its tile; else only whole frames are worked on."""
         return self.lane in (Lane.EXACT, Lane.TOLERANT)

@@ -45,6 +45,9 @@ class RenderCost(_Cost):
     sync_seconds: float = Field(default=0, ge=0)
     """Preparing one frame (dependency graph, BVH), once per worker and frame."""
     per_pixel_sample_seconds: float = Field(gt=0)
+    """Of the contract's samples, also of those that adaptive sampling leaves out."""
+    taken: float = Field(default=1, gt=0, le=1)
+    """Share of the samples that adaptive sampling takes. The first ones it takes all."""
     content: float = Field(default=1, ge=0, le=1)
     """Share of the picture that is not empty background: the less, the more cells are redone (verification.policy)."""
 
@@ -140,7 +143,8 @@ def plan_render(
     preview_every: int | None = None,
     progressive: bool = False,
 ) -> list[RenderTile]:
-    """Tiles that cover each pixel, sample and frame exactly once, in the order in which they should be leased.
+    """Tiles that cover each pixel, sample and frame exactly once, in the order in which they should be leased; before
+    them, where a still's samples do not merge, a preview by itself.
 
     Frames are cut in space (nearly square tiles), then, where space cannot be cut enough or the client asks for it
     with `sample_ranges`, in sample ranges. `tiles` replaces the number of rectangles that the cost would suggest.
@@ -150,7 +154,7 @@ def plan_render(
     With `preview_every` N the preview's tiles (in_preview) come first: every Nth frame, or of a still 1/N of the
     samples. With `progressive` a still is cut into ranges of samples that grow (where they can be rendered apart), the
     first ones of all rectangles before the next: it is seen whole early and gets cleaner. Raises BadInput `no_preview`
-    for a preview of a still of which samples cannot be rendered apart.
+    for a preview of a still that has none: of one sample, or of another engine than Cycles.
     """
     if preview_every is not None and len(frames) > 1:
         first = preview_frames(frames, preview_every)
@@ -160,6 +164,10 @@ def plan_render(
         return [tile for plan in plans for tile in plan]
     if preview_every is not None:
         _check_still(contract)
+        if not contract.merges_samples:
+            few = contract.model_copy(update={"samples": _edge(contract, preview_every)})
+            plans = [plan_render(each, frames, cost, policy, tiles=tiles) for each in (few, contract)]
+            return [tile for plan in plans for tile in plan]
     window = contract.rect
     frame_seconds = cost.frame_seconds(window.area, contract.samples)
     total, preparing = frame_seconds * len(frames), cost.sync_seconds * len(frames)
@@ -184,7 +192,7 @@ def plan_render(
     while columns * rows < by_bytes:  # the size of an upload is a limit, the side of a tile only a wish
         columns, rows = (columns * 2, rows) if window.width / columns > window.height / rows else (columns, rows * 2)
     ranges = [full]
-    if contract.sample_split and not contract.adaptive:
+    if contract.merges_samples:
         shared = min(round(parts / (columns * rows)), max(1, most // (columns * rows)))
         wanted = sample_ranges if sample_ranges is not None else min(8, shared)
         ranges = _ranges(contract.samples, wanted)
@@ -211,27 +219,31 @@ def preview_frames(frames: Sequence[int], every: int) -> list[int]:
     return list(frames[::every])
 
 
-def in_preview(tile: RenderTile, frames: Sequence[int], every: int) -> bool:
+def in_preview(tile: RenderTile, contract: RenderContract, frames: Sequence[int], every: int) -> bool:
     """Whether a tile of a plan that was made with `preview_every` belongs to the preview."""
     if len(frames) > 1:
         return set(tile.frames) <= set(preview_frames(frames, every))
-    return tile.samples[0] == 0
+    return tile.samples == (0, _edge(contract, every))
 
 
 def _check_still(contract: RenderContract) -> None:
-    if contract.in_cells and contract.sample_split and not contract.adaptive and contract.samples > 1:
+    if contract.in_cells and contract.samples > 1:
         return
     raise BadInput(
-        "preview: of this still a few samples cannot be rendered apart (adaptive sampling, volumes, one sample, or "
-        "another engine than Cycles); order a small one first (--resolution, --samples) and then the whole, or switch "
-        "adaptive sampling off",
+        "preview: this still has no fewer samples to be seen with first (one sample, path guiding, or another engine "
+        "than Cycles); order a small one first (--resolution) and then the whole",
         code="no_preview",
     )
 
 
+def _edge(contract: RenderContract, every: int) -> int:
+    """Samples of a still's preview."""
+    return max(1, round(contract.samples / every))
+
+
 def _preview_range(contract: RenderContract, every: int, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """The ranges with the first 1/N of the samples as one of their own."""
-    edge = max(1, round(contract.samples / every))
+    edge = _edge(contract, every)
     kept = sorted({s1 for _, s1 in ranges if s1 > edge})
     return list(itertools.pairwise([0, edge, *kept]))
 
@@ -256,5 +268,8 @@ def tile_seconds(
         assert isinstance(cost, InferCost)
         return tile.count * cost.item_seconds
     assert isinstance(cost, RenderCost) and isinstance(contract, RenderContract)
+    if tile.only_seen(contract):
+        taken = round(tile.samples[1] / cost.taken)
+        return cost.frame_seconds(contract.rect.area, taken) * tile.area.area / contract.rect.area
     share = tile.area.area / contract.rect.area * (tile.samples[1] - tile.samples[0]) / contract.samples
     return len(tile.frames) * share * cost.frame_seconds(contract.rect.area, contract.samples)

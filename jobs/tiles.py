@@ -26,6 +26,9 @@ class RenderCell(_Tile):
 class RenderTile(_Tile):
     """A rectangle of one frame (or of a run of frames), for the samples s0 <= s < s1.
 
+    Where ranges of samples do not merge, a tile has all of them, or is a preview by itself (`only_seen`): the rectangle
+    rendered with s1 samples, which is looked at and becomes no part of the frame.
+
     Its result is raw float32, shape (len(frames), len(channels), height, width), little endian, top row first.
     Cells are numbered frame by frame, in each frame row by row from the tile's own top left corner.
     """
@@ -38,6 +41,10 @@ class RenderTile(_Tile):
     @property
     def area(self) -> Rect:
         return Rect(*self.rect)
+
+    def only_seen(self, contract: RenderContract) -> bool:
+        """Whether this is a preview by itself, and no part of the frame."""
+        return not contract.merges_samples and self.samples != (0, contract.samples)
 
     def cell_count(self) -> int:
         return len(self.frames) * self.area.block_count(CELL_SIDE)

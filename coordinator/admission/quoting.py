@@ -107,7 +107,7 @@ def make_quote(
         lane=lane,
         proven=proven(contract, lane, min(policy.probes, max(tile.cell_count() for tile in tiles))),
         warnings=(*warnings, *_more_warnings(contract, tiles, share), *_progressive(contract, spec, frames)),
-        **_preview(spec, frames, tiles, [tile_seconds(tile, contract, cost) for tile in tiles], price),
+        **_preview(contract, spec, frames, tiles, [tile_seconds(tile, contract, cost) for tile in tiles], price),
         expires_at=now + settings.quote_seconds,
     )
 
@@ -119,7 +119,7 @@ def _progressive(
         return []
     if len(frames) > 1:
         return ["Only a still is rendered progressively; these frames are rendered one after another."]
-    if contract.adaptive or not contract.sample_split or not contract.in_cells:
+    if not contract.merges_samples:
         return [
             "This still is not rendered progressively: its samples stay together (adaptive sampling, volumes, or "
             "another engine than Cycles)."
@@ -128,6 +128,7 @@ def _progressive(
 
 
 def _preview(
+    contract: RenderContract | InferContract,
     spec: RenderSpec | InferSpec,
     frames: Sequence[int],
     tiles: Sequence[RenderTile | InferTile],
@@ -135,10 +136,10 @@ def _preview(
     price: Decimal,
 ) -> dict[str, Any]:
     """The fields of a quote that tell of the preview."""
-    if not isinstance(spec, RenderSpec) or spec.preview_every is None:
+    if not isinstance(spec, RenderSpec) or not isinstance(contract, RenderContract) or spec.preview_every is None:
         return {}
     every = spec.preview_every
-    first = [isinstance(tile, RenderTile) and in_preview(tile, frames, every) for tile in tiles]
+    first = [isinstance(tile, RenderTile) and in_preview(tile, contract, frames, every) for tile in tiles]
     share = sum(own for own, chosen in zip(seconds, first, strict=True) if chosen) / sum(seconds)
     return {"preview_tiles": sum(first), "preview_usd": f"{price_usd(float(price), share):f}"}
 
@@ -171,6 +172,14 @@ def _more_warnings(contract: RenderContract | InferContract, tiles: Sequence[obj
     found = []
     if share > 0.05 and contract.in_cells:
         found.append(f"The proof costs {share:.0%} of the work: what is fixed in each check is large beside it.")
-    if any(isinstance(tile, RenderTile) and tile.samples[1] - tile.samples[0] < contract.samples for tile in tiles):  # type: ignore[union-attr]
+    if not isinstance(contract, RenderContract):
+        return found
+    renders = [tile for tile in tiles if isinstance(tile, RenderTile)]
+    if any(tile.only_seen(contract) for tile in renders):
+        found.append(
+            "The preview is rendered by itself and its samples count again: this still's do not merge (adaptive "
+            "sampling or volumes)."
+        )
+    elif any(tile.samples != (0, contract.samples) for tile in renders):
         found.append("Frames are put together from sample ranges: equal to 1e-4 x max(1, |value|), not to the bit.")
     return found

@@ -104,6 +104,8 @@ def _assemble_frames(session: Session, job: Job, group: str, now: float) -> None
     for work in tiles:
         tile = tile_of(work.payload)
         assert isinstance(tile, RenderTile)
+        if tile.only_seen(contract):
+            continue
         for frame in tile.frames:
             by_frame.setdefault(frame, []).append(work)
     positions = {frame: i for i, frame in enumerate(job.frames or ())}

@@ -103,7 +103,11 @@ def _rows(
         frames = tile.frames if isinstance(tile, RenderTile) else index
         if frames != before:
             group, before = group + 1, frames
-        first = every is None or (isinstance(tile, RenderTile) and in_preview(tile, job.frames or (), every))
+        first = every is None or (
+            isinstance(tile, RenderTile)
+            and isinstance(contract, RenderContract)
+            and in_preview(tile, contract, job.frames or (), every)
+        )
         rows.append(
             {
                 "job_id": job.id, "kind": str(WorkKind.TILE), "index": index, "key": f"g{group}:{index}",

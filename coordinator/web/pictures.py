@@ -101,8 +101,8 @@ def _png(image: Image.Image) -> bytes:
 class _Canvas:
     """One frame as far as it has come, scaled down: linear RGB summed over samples, and each pixel's samples."""
 
-    def __init__(self, window: Rect) -> None:
-        self.window = window
+    def __init__(self, window: Rect, *, merges: bool) -> None:
+        self.window, self.merges = window, merges
         self.scale = min(1.0, LONGEST_SIDE / max(window.width, window.height))
         height, width = max(1, round(window.height * self.scale)), max(1, round(window.width * self.scale))
         self.sums = np.zeros((height, width, 3), np.float32)
@@ -112,13 +112,18 @@ class _Canvas:
         self.png: tuple[int, bytes] | None = None
 
     def add(self, tile: RenderTile, planes: Sequence[NDArray[np.float32]]) -> None:
-        """Linear red, green and blue of one tile, each (height, width) float32."""
+        """Linear red, green and blue of one tile, each (height, width) float32. Ranges of samples add up; where they do
+        not merge, a tile takes the place of one with fewer."""
         area, window = tile.area, self.window
         x0, x1 = (round((x - window.x0) * self.scale) for x in (area.x0, area.x1))
         y0, y1 = (round((y - window.y0) * self.scale) for y in (area.y0, area.y1))
         if x1 <= x0 or y1 <= y0:
             return
         count = tile.samples[1] - tile.samples[0]
+        if not self.merges:
+            if self.samples[y0:y1, x0:x1].max() > count:
+                return
+            self.sums[y0:y1, x0:x1] = self.samples[y0:y1, x0:x1] = 0
         for channel, plane in enumerate(planes):
             finite = np.clip(np.nan_to_num(plane, posinf=1e4, neginf=0.0), 0.0, 1e4)
             small = Image.fromarray(finite).resize((x1 - x0, y1 - y0), Image.Resampling.BOX)
@@ -199,7 +204,7 @@ class LivePictures:
         colour = _colour(contract.channels)
         if colour is None:
             raise NotFound("this job has no colour pass to show")
-        canvas = self._canvas((job_id, frame), contract.rect)
+        canvas = self._canvas((job_id, frame), contract)
         with self._db.read() as session:
             ready = _ready(session, job_id, frame)
         with canvas.lock:
@@ -213,9 +218,9 @@ class LivePictures:
                 canvas.done.add(one.lease)
             yield canvas, bool(missing)
 
-    def _canvas(self, key: tuple[str, int], window: Rect) -> _Canvas:
+    def _canvas(self, key: tuple[str, int], contract: RenderContract) -> _Canvas:
         with self._lock:
-            canvas = self._canvases.pop(key, None) or _Canvas(window)
+            canvas = self._canvases.pop(key, None) or _Canvas(contract.rect, merges=contract.merges_samples)
             self._canvases[key] = canvas
             if len(self._canvases) > _KEPT:
                 self._canvases.popitem(last=False)

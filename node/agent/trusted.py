@@ -28,11 +28,12 @@ from node.runner_pool import WarmRunner
 from node.runner_process import RunnerFailure
 from node.runner_programs import BLENDER, ONNX
 
-__all__ = ["TrustedWork"]
+__all__ = ["TrustedWork", "cost_at_one"]
 
 log = logging.getLogger("kilnet.node")
 
-_COSTS = ("load_seconds", "sync_seconds", "per_pixel_sample_seconds", "cell_seconds", "item_seconds", "content")
+_COSTS = ("load_seconds", "sync_seconds", "per_pixel_sample_seconds", "cell_seconds", "item_seconds")
+_SHARES = ("content", "taken")
 _FACTS = ("call_seconds", "frame_seconds")
 
 
@@ -115,7 +116,7 @@ class TrustedWork:
         result = {
             "description": described,
             "contract": contract.model_dump(mode="json"),
-            "cost": self._cost(described, ONNX),
+            "cost": cost_at_one(described, self._score(ONNX)),
             "replaces": {work.offer.main: sha256_of(target)},
         }
         return Outcome(result, (Produced(work.offer.main, target),))
@@ -139,7 +140,7 @@ class TrustedWork:
             files.append(Produced(name, out / name))
         runner.clear()
         measured = answer.get("cost")
-        cost = self._cost(measured if isinstance(measured, dict) else answer, BLENDER)
+        cost = cost_at_one(measured if isinstance(measured, dict) else answer, self._score(BLENDER))
         facts = {
             name: answer[name] * self._score(BLENDER) for name in _FACTS if isinstance(answer.get(name), int | float)
         }
@@ -201,11 +202,6 @@ class TrustedWork:
     def _class_of(self, runtime: str) -> str:
         return next((found.numerics_class for found in self._runtimes if found.runtime == runtime), "")
 
-    def _cost(self, measured: dict[str, Any], runtime: str) -> dict[str, float]:
-        """Measured seconds at score 1.0."""
-        score = self._score(runtime)
-        known = {name: measured[name] for name in _COSTS if isinstance(measured.get(name), int | float)}
-        return {name: max(0.0, float(value)) * score for name, value in known.items()}
 
 
 _Spec = TypeVar("_Spec", RenderSpec, InferSpec)
@@ -235,3 +231,10 @@ def _render_contract(description: dict[str, Any]) -> RenderContract:
         return RenderContract.model_validate(fields)
     except ValidationError as error:
         raise WorkFailed(f"the runner's contract: {explain(error)}", code="runner_protocol") from error
+
+
+def cost_at_one(measured: dict[str, Any], score: float) -> dict[str, float]:
+    """What a cost model takes from a runner's answer: seconds measured on a machine of this benchmark score, as they
+    would be at score 1.0, and shares, which are the same on any machine."""
+    known = {name: float(measured[name]) for name in (*_COSTS, *_SHARES) if isinstance(measured.get(name), int | float)}
+    return {name: max(0.0, value) * (1 if name in _SHARES else score) for name, value in known.items()}

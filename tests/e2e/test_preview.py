@@ -17,7 +17,7 @@ from PIL import Image
 
 from jobs.client import Client
 from jobs.looks import FrameLook
-from tests.e2e.conftest import SAMPLES, Kilnet, delivered
+from tests.e2e.conftest import SAMPLES, Kilnet, delivered, resaved
 from tests.support.pictures import channels, worst_relative
 
 pytestmark = [pytest.mark.stack, pytest.mark.blender, pytest.mark.slow]
@@ -77,9 +77,32 @@ def test_a_still_with_few_samples_first_and_a_yes(kilnet: Kilnet, plain: Callabl
     assert np.abs(np.diff(noisy, axis=1)).mean() > 1.2 * np.abs(np.diff(clean, axis=1)).mean()
 
 
+def test_a_still_with_adaptive_sampling_is_seen_by_itself_first(
+    kilnet: Kilnet, plain: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Its samples do not merge: the preview is rendered with a quarter of them and becomes no part of the picture,
+    which is plain Blender's to the bit. Its receipts still prove the job."""
+    blend = resaved(SAMPLES / "still.blend", tmp_path / "adaptive.blend", {"cycles.use_adaptive_sampling": True})
+    options = ("--resolution", "96x64", "--samples", "32", "--no-denoise", "--preview-every", "4")
+    answer = kilnet.json("render", blend, *options, "--out", tmp_path / "look")
+    assert answer["state"] == "review" and 0 < answer["tiles_passed"] < answer["tiles"]
+    (look,) = delivered(answer, "preview")
+    with Image.open(look) as picture:
+        assert picture.size == (96, 64) and np.asarray(picture)[..., 3].min() == 255
+    assert kilnet.json("approve", answer["job"])["state"] == "running"
+    done = kilnet.json("watch", answer["job"], "--out", tmp_path / "ours")
+    assert done["state"] == "done" and done["tiles_passed"] == done["tiles"] and done["rejections"] == []
+    plain(blend, tmp_path / "plain", resolution=(96, 64), samples=32, denoise=False, final=False, frames=None)
+    (ours,), (theirs,) = delivered(done, "exr"), (tmp_path / "plain").glob("*.exr")
+    assert worst_relative(channels(ours), channels(theirs)) == 0
+    audit = kilnet.json("audit", answer["job"])
+    assert audit["ok"] and audit["failed"] == []
+
+
 def test_a_still_that_cannot_be_previewed_says_what_to_do(kilnet: Kilnet, tmp_path: Path) -> None:
-    """A volume's samples stay together: exit code 2, one line, nothing is charged."""
-    done = kilnet.run("render", SAMPLES / "volume.blend", "--resolution", "48x32", "--preview", "--out", tmp_path / "x")
+    """One sample is not to be seen with fewer: exit code 2, one line, nothing is charged."""
+    options = ("--resolution", "48x32", "--samples", "1", "--preview")
+    done = kilnet.run("render", SAMPLES / "still.blend", *options, "--out", tmp_path / "x")
     assert done.returncode == 2 and "order a small one first" in done.stderr, done.stderr
     assert not (tmp_path / "x").exists()
 

@@ -94,8 +94,16 @@ class Runner:
         assert result["bytes"] == 4 * len(contract["channels"]) * (y1 - y0) * (x1 - x0)
         return np.fromfile(self.scratch / "tile", "<f4").reshape(-1, y1 - y0, x1 - x0)
 
-    def cells(self, blend: Path, contract: dict[str, Any], frame: int, rects: list[Rect]) -> list[Planes]:
-        self("render_cells", blend=blend, contract=contract, frame=frame, rects=rects, out="cells")
+    def cells(
+        self,
+        blend: Path,
+        contract: dict[str, Any],
+        frame: int,
+        rects: list[Rect],
+        samples: tuple[int, int] | None = None,
+    ) -> list[Planes]:
+        fields = {} if samples is None else {"samples": samples}
+        self("render_cells", blend=blend, contract=contract, frame=frame, rects=rects, out="cells", **fields)
         data = np.fromfile(self.scratch / "cells", "<f4")
         found, at = [], 0
         for x0, y0, x1, y1 in rects:

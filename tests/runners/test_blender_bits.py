@@ -115,12 +115,24 @@ def test_sample_ranges_merge_to_the_frame(runner: Runner) -> None:
         assert np.abs(ours.get(key, blank) - theirs.get(key, blank)).max() <= 1e-4, key
 
 
-def test_an_adaptive_frame_is_not_split_by_samples(runner: Runner) -> None:
-    blend = SAMPLES / "compositor.blend"
-    contract = runner.contract(blend, resolution=[32, 18], samples=16, adaptive=True)
+@pytest.mark.parametrize(("name", "adaptive"), [("compositor", True), ("volume", False)])
+def test_a_frame_whose_samples_do_not_merge_is_seen_with_few(runner: Runner, name: str, adaptive: bool) -> None:
+    """Its first four samples are a picture by itself, whose blocks have its bits; the frame after it has its own again.
+    Samples from the middle are refused."""
+    blend = SAMPLES / f"{name}.blend"
+    contract = runner.contract(blend, resolution=[64, 36], samples=16, adaptive=adaptive)
     assert not contract["sample_split"]
+    frame = runner.tile(blend, contract, 1)  # first: what Cycles keeps of 16 samples would show in 4
+    few = runner.tile(blend, contract, 1, samples=(0, 4))
+    combined = [i for i, name in enumerate(contract["channels"]) if ".Combined." in name]
+    assert differing(few[combined], frame[combined]) > 0.5
+    for rect, cell in zip(CELLS, runner.cells(blend, contract, 1, CELLS, samples=(0, 4)), strict=True):
+        assert differing(cell, part(few, (0, 0, 64, 36), rect)) == 0, rect
+    assert differing(runner.tile(blend, contract, 1), frame) == 0
+    alone = runner.contract(blend, resolution=[64, 36], samples=4, adaptive=adaptive)
+    assert differing(runner.tile(blend, alone, 1), few) == 0
     error = runner.refuses(
-        "render_tile", blend=blend, contract=contract, frame=1, rect=[0, 0, 8, 8], samples=[0, 4], out="x"
+        "render_tile", blend=blend, contract=contract, frame=1, rect=[0, 0, 8, 8], samples=[4, 8], out="x"
     )
     assert error["code"] == "bad_request"
 

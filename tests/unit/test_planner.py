@@ -77,19 +77,23 @@ def test_a_render_plan_covers_everything_once(contract, frames, cost, policy, ra
 @given(contracts, frame_lists, costs, policies, st.none() | st.integers(1, 12), st.integers(2, 20))
 def test_the_preview_comes_first_and_nothing_is_rendered_twice(contract, frames, cost, policy, ranges, every) -> None:  # type: ignore[no-untyped-def]
     """The preview's tiles are the first of the plan: of an animation just every Nth frame, of a still all pixels with
-    about 1/N of the samples. With the rest they cover each pixel and sample once. A still of which that cannot be
-    rendered apart is refused, in a line that says what to do."""
-    splits = contract.in_cells and contract.sample_split and not contract.adaptive and contract.samples > 1
-    if len(frames) == 1 and not splits:
-        with pytest.raises(BadInput, match="adaptive sampling off") as refused:
+    about 1/N of the samples. What makes up the frames covers each pixel and sample once: with the rest, or, of a still
+    whose samples do not merge, without the preview. A still that has none is refused in a line that says what to do."""
+    if len(frames) == 1 and not (contract.in_cells and contract.samples > 1):
+        with pytest.raises(BadInput, match="order a small one first") as refused:
             plan_render(contract, frames, cost, policy, sample_ranges=ranges, preview_every=every)
         assert refused.value.code == "no_preview"
         return
     plan = plan_render(contract, frames, cost, policy, sample_ranges=ranges, preview_every=every)
-    chosen = [in_preview(tile, frames, every) for tile in plan]
+    chosen = [in_preview(tile, contract, frames, every) for tile in plan]
     first = [tile for tile, wanted in zip(plan, chosen, strict=True) if wanted]
     assert chosen == sorted(chosen, reverse=True) and first
-    covered = sum(len(t.frames) * t.area.area * (t.samples[1] - t.samples[0]) for t in plan)
+    if len(frames) == 1:
+        assert [tile.only_seen(contract) for tile in plan] == [
+            wanted and not contract.merges_samples for wanted in chosen
+        ]
+    merged = [tile for tile in plan if not tile.only_seen(contract)]
+    covered = sum(len(t.frames) * t.area.area * (t.samples[1] - t.samples[0]) for t in merged)
     assert covered == len(frames) * contract.rect.area * contract.samples
     of_first = sum(len(t.frames) * t.area.area * (t.samples[1] - t.samples[0]) for t in first)
     if len(frames) > 1:
@@ -98,6 +102,15 @@ def test_the_preview_comes_first_and_nothing_is_rendered_twice(contract, frames,
     else:
         few = max(1, round(contract.samples / every))
         assert {tile.samples for tile in first} == {(0, few)} and of_first == contract.rect.area * few
+
+
+def test_a_preview_by_itself_is_paid_for_all_the_samples_it_takes() -> None:
+    """Adaptive sampling takes a fifth of the samples, but all of the first ones: a tenth of them is half the work."""
+    contract = render_contract(100, 100, adaptive=True, sample_split=False, samples=100)
+    cost = RenderCost(per_pixel_sample_seconds=1e-5, taken=0.2)
+    seen, whole = plan_render(contract, [1], cost, PlanPolicy(nodes=1), tiles=1, preview_every=10)
+    assert (seen.samples, whole.samples) == ((0, 10), (0, 100))
+    assert tile_seconds(seen, contract, cost) == pytest.approx(tile_seconds(whole, contract, cost) / 2)
 
 
 @settings(deadline=None)

@@ -169,6 +169,8 @@ def _frames_cover(tiles: Sequence[RenderTile], contract: RenderContract, frames:
     rectangles must be apart and fill the window."""
     by_frame: dict[int, dict[tuple[int, int, int, int], list[tuple[int, int]]]] = {}
     for tile in tiles:
+        if tile.only_seen(contract):
+            continue
         for frame in tile.frames:
             by_frame.setdefault(frame, defaultdict(list))[tile.rect].append(tile.samples)
     if set(by_frame) != set(frames):

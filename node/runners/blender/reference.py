@@ -17,7 +17,7 @@ import numpy as np
 
 from . import exr, protocol
 from .errors import RunnerError, request_error
-from .render import out_path, peak_rss, rectangle, set_sample_range
+from .render import out_path, peak_rss, rectangle, sample_range
 from .scene import Rect, Scene, set_samples, with_guard
 from .session import Array, Session
 
@@ -45,9 +45,9 @@ def reference(session: Session, request: dict[str, Any]) -> dict[str, Any]:
     work.step(0.0, 0.6)
     scene = session.prepare(request["blend"], contract, request["frame"], width=width, height=height)
     load = session.file_load_seconds
-    set_sample_range(scene, contract, None)
     rect = _scaled(contract, width, height)
-    planes, low, once = _low(session, scene, contract, rect, samples)
+    with sample_range(scene, contract, None):
+        planes, low, once = _low(session, scene, contract, rect, samples)
     names = _combined(contract["channels"])
     picture = np.stack([planes[name] for name in names])
     picture.astype("<f4", copy=False).tofile(out)
@@ -58,7 +58,7 @@ def reference(session: Session, request: dict[str, Any]) -> dict[str, Any]:
     work.step(0.6, 0.4)
     cost = _full(session, scene, contract, int(request["frame"]))
     session.unplace()
-    per_sample = low / ((rect[2] - rect[0]) * (rect[3] - rect[1])) * cost.pop("taken")
+    per_sample = low / ((rect[2] - rect[0]) * (rect[3] - rect[1])) * cost["taken"]
     x0, y0, x1, y1 = contract["window"]
     predicted = cost["sync_seconds"] + (x1 - x0) * (y1 - y0) * contract["samples"] * per_sample
     return {

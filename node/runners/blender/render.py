@@ -8,6 +8,7 @@ a file is exactly 4*C*H*W bytes for each rectangle.
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 import time
@@ -20,8 +21,8 @@ import numpy as np
 from . import exr, protocol
 from .errors import RunnerError, request_error
 from .grouping import area, bounds, grouped
-from .scene import EEVEE, Rect, Scene, check_rect, with_guard
-from .session import Array, Session
+from .scene import EEVEE, Rect, Scene, check_rect, set_samples, with_guard
+from .session import Array, Session, drop_persistent
 
 UNREPEATABLE = ("Render Time", "Debug Sample Count")
 """Passes that differ from run to run, or between a block and its frame: never part of a contract."""
@@ -41,21 +42,37 @@ def out_path(session: Session, request: dict[str, Any], key: str = "out") -> Pat
     return session.scratch / name
 
 
-def set_sample_range(scene: Scene, contract: dict[str, Any], samples: Any) -> tuple[int, int]:
-    """Restrict rendering to samples [s0, s1) of the contract's count. Raises `bad_request` where that cannot merge."""
+@contextlib.contextmanager
+def sample_range(scene: Scene, contract: dict[str, Any], samples: Any) -> Iterator[None]:
+    """Samples [s0, s1) of the contract's count. Where ranges do not merge (adaptive sampling, volumes) s0 must be 0 and
+    the scene is rendered with s1 samples, as a preview by itself. Raises `bad_request`."""
     total = int(contract["samples"])
     s0, s1 = (0, total) if samples is None else (int(samples[0]), int(samples[1]))
     if not 0 <= s0 < s1 <= total:
         raise request_error(f"The sample range {[s0, s1]} is empty or leaves [0, {total}].")
     part = (s0, s1) != (0, total)
-    if contract["engine"] != "CYCLES" or contract.get("adaptive"):
+    if contract["engine"] != "CYCLES":
         if part:
-            raise request_error("Adaptive sampling and engines other than Cycles render all samples at once.")
-        return s0, s1
+            raise request_error("Engines other than Cycles render all samples at once.")
+        yield
+        return
     cycles = scene.cycles
+    if part and (contract.get("adaptive") or not contract.get("sample_split", True)):
+        if s0:
+            raise request_error("With adaptive sampling or volumes, samples are rendered from the first one on.")
+        of_layers = cycles.use_layer_samples
+        set_samples(scene, s1)
+        drop_persistent(scene)
+        try:
+            yield
+        finally:
+            set_samples(scene, total)
+            cycles.use_layer_samples = of_layers
+            drop_persistent(scene)
+        return
     cycles.use_sample_subset = part
     cycles.sample_offset, cycles.sample_subset_length = (s0, s1 - s0) if part else (0, total)
-    return s0, s1
+    yield
 
 
 def crop(planes: exr.Planes, channels: list[str], rendered: Rect, rect: Rect) -> Array:
@@ -99,8 +116,8 @@ def render_tile(session: Session, request: dict[str, Any]) -> dict[str, Any]:
     contract, out = request["contract"], out_path(session, request)
     scene = session.prepare(request["blend"], contract, request["frame"])
     rect = check_rect(request["rect"], tuple(contract["window"]))
-    set_sample_range(scene, contract, request.get("samples"))
-    planes = rectangle(session, scene, contract, rect)
+    with sample_range(scene, contract, request.get("samples")):
+        planes = rectangle(session, scene, contract, rect)
     planes.tofile(out)
     return _result(session, out, started, int(np.count_nonzero(~np.isfinite(planes))))
 
@@ -112,10 +129,9 @@ def render_cells(session: Session, request: dict[str, Any]) -> dict[str, Any]:
     scene = session.prepare(request["blend"], contract, request["frame"])
     window: Rect = tuple(contract["window"])
     rects = [check_rect(rect, window) for rect in request["rects"]]
-    set_sample_range(scene, contract, request.get("samples"))
     seconds, nonfinite, calls = [0.0] * len(rects), 0, 0
     done: dict[int, Array] = {}
-    with out.open("wb") as f:
+    with out.open("wb") as f, sample_range(scene, contract, request.get("samples")):
         written = 0
         for group, planes, took in _cells(session, scene, contract, rects):
             calls += 1

@@ -127,8 +127,7 @@ class Session:
         """Go to a frame and a resolution, dropping persistent data where either is another one."""
         wanted = (frame, width, height)
         if self._placed != wanted:
-            scene.render.use_persistent_data = False
-            scene.render.use_persistent_data = True
+            drop_persistent(scene)
             freeze.put_back()
             set_resolution(scene, width, height)
             scene.frame_set(frame)
@@ -180,6 +179,13 @@ class Session:
         if wrong or not planes:
             raise RunnerError("render_failed", f"Blender rendered {wrong or 'nothing'} where {shape} was asked for.")
         return planes
+
+
+def drop_persistent(scene: Scene) -> None:
+    """The next render prepares the scene anew: Cycles would keep what depends on settings that have changed, such as
+    the table of random numbers for the most samples so far."""
+    scene.render.use_persistent_data = False
+    scene.render.use_persistent_data = True
 
 
 def _make_context() -> None:
