@@ -203,7 +203,6 @@ class TrustedWork:
         return next((found.numerics_class for found in self._runtimes if found.runtime == runtime), "")
 
 
-
 _Spec = TypeVar("_Spec", RenderSpec, InferSpec)
 
 _KINDS = {"linear": "exr", "frame": "image"}

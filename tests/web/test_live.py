@@ -76,11 +76,11 @@ def test_a_stream_that_breaks_is_taken_up_again(page: Page, town: Town, small: F
 
 
 def test_nothing_of_a_node_or_a_client_runs(page: Page, town: Town, small: Frame, tmp_path: Path) -> None:
-    """Names, regions, reasons and logs with markup are shown as the text they are."""
+    """Names, reasons and logs with markup are shown as the text they are."""
     del tmp_path
     hostile = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
     fair = town.fair
-    node = fair.world.worker(cls="blender-5.2.3/cpu/avx512", name=hostile[:100], region=hostile[:40])
+    node = fair.world.worker(cls="blender-5.2.3/cpu/avx512", name=hostile[:100])
     job = fair.render(hostile, small, (1, 1), priority=9)
     fair.fail(job, f"tile 0: {hostile}")
     town.sign_in(page)
