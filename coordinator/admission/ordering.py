@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eth_utils.address import to_checksum_address
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.auth import charge
@@ -10,7 +11,7 @@ from coordinator.config import Settings
 from coordinator.errors import Conflict, NotFound, Unprocessable
 from coordinator.states import change_job, lock_job
 from coordinator.store.database import Database
-from coordinator.store.models import Job
+from coordinator.store.models import Account, Job
 from coordinator.tasks import hint_after_commit
 from jobs.states import JobState
 from jobs.typed_data import Domain, order_message, recover
@@ -43,8 +44,8 @@ def accept(
     """Take the order for a quoted job: OPENING. The same order again changes nothing. It counts towards the limit of
     `api_key`, the key it came by.
 
-    Raises NotFound; Conflict `quote_lapsed`, `not_quoted`; Unprocessable `wrong_cap`, `wrong_deadline`,
-    `bad_signature`; PaymentNeeded `spend_limit`."""
+    Raises NotFound; Conflict `quote_lapsed`, `not_quoted`, `opening_another`; Unprocessable `wrong_cap`,
+    `wrong_deadline`, `bad_signature`; PaymentNeeded `spend_limit`."""
     del settings
     owner = to_checksum_address(owner)
     db.transact(lambda session: _accept(session, domain, owner, job_id, body, api_key, db.now()))
@@ -82,6 +83,12 @@ def _accept(
         raise Unprocessable(
             f"permit.value: {body.permit.value} does not cover the cap {body.cap}; sign one that does", code="wrong_cap"
         )
+    if body.permit is not None and _opens_another(session, owner, job.id):
+        raise Conflict(
+            "another order of yours is being opened on chain, and permits are good one after the other: order again in "
+            "a moment, with a new permit",
+            code="opening_another",
+        )
     if api_key is not None:
         charge(session, api_key, quote, now=now)
     change_job(
@@ -89,3 +96,11 @@ def _accept(
         api_key=api_key,
     )  # fmt: skip
     hint_after_commit(session, "open", job.id)
+
+
+def _opens_another(session: Session, owner: str, job_id: str) -> bool:
+    """Whether a permit that is not used yet would make this one's number wrong. Orders of one account wait for each
+    other here."""
+    session.execute(select(Account.address).where(Account.address == owner).with_for_update())
+    other = select(Job.id).where(Job.owner == owner, Job.state == str(JobState.OPENING), Job.id != job_id).limit(1)
+    return session.scalar(other) is not None

@@ -23,7 +23,7 @@ from jobs.manifest import Manifest
 from jobs.pricing import display_kiln
 from jobs.spec import InferSpec, RenderSpec
 from jobs.states import JOB_FINAL, JobState
-from jobs.wire import AccountView, CreateJob, Info, JobView, OutputView, PageCode
+from jobs.wire import AcceptJob, AccountView, ChainInfo, CreateJob, Info, JobView, OutputView, PageCode
 
 __all__ = ["Account", "FramePicture"]
 
@@ -31,6 +31,8 @@ _T = TypeVar("_T")
 _OUTSIDE = frozenset({"unavailable", "internal", "deadline"})
 """Codes of a failed admission that are no fault of what was given."""
 _LONGEST_POLL = 0.5
+_OTHER_ORDERS_SECONDS = 120.0
+"""An order waits so long for those of the same account that are being opened."""
 
 
 class FramePicture(NamedTuple):
@@ -115,29 +117,38 @@ class Account:
         info: Info = yield from self.get(Info, "/v1/info", signed_in=False)
         if info.chain is None:
             raise Unavailable("the gateway cannot reach the chain, so nothing can be ordered; try again later")
-        account: AccountView = yield from self.get(AccountView, "/v1/accounts/me")
+        give_up = time.monotonic() + _OTHER_ORDERS_SECONDS
+        while True:
+            account: AccountView = yield from self.get(AccountView, "/v1/accounts/me")
+            body = self._order(job.id, job.quote.cap, account, info.chain, address, key, deadline_s)
+            try:
+                return (yield from self.post(JobView, f"/v1/jobs/{job.id}/accept", body=body))
+            except Refused as error:
+                # Two orders at once: each permit has a number, and this one's comes after the other's.
+                if error.code != "opening_another" or time.monotonic() > give_up:
+                    raise
+            yield Sleep(_LONGEST_POLL)
+
+    @staticmethod
+    def _order(
+        job: str, cap: int, account: AccountView, chain: ChainInfo, address: str, key: bytes, deadline_s: int
+    ) -> AcceptJob:
+        """Raises BadInput where the account is another one's, or holds too little."""
         if account.address != address:
             raise BadInput(
                 f"the API key is of the account {account.address}, the wallet is {address}; give those of one account",
                 code="wrong_account",
             )
-        cap = job.quote.cap
         if account.balance < cap:
             raise BadInput(
                 f"the account {address} holds {display_kiln(account.balance)} KILN and the order needs "
                 f"{display_kiln(cap)}; send it more",
                 code="balance_too_low",
             )
-        body = signed_order(
-            chain=info.chain,
-            key=key,
-            client=address,
-            job=job.id,
-            cap=cap,
-            deadline=int(time.time()) + deadline_s,
+        return signed_order(
+            chain=chain, key=key, client=address, job=job, cap=cap, deadline=int(time.time()) + deadline_s,
             permit_nonce=account.permit_nonce,
-        )
-        return (yield from self.post(JobView, f"/v1/jobs/{job.id}/accept", body=body))
+        )  # fmt: skip
 
     def wait(self, job: str) -> Program[JobView]:
         while True:

@@ -20,7 +20,7 @@ from jobs.spec import InferSpec, RenderSpec
 from jobs.states import JobState, WorkKind
 from jobs.tiles import RenderTile
 from jobs.typed_data import order_message, sign
-from jobs.wire import AcceptJob, CreateJob, Fail, LeaseOffer
+from jobs.wire import AcceptJob, CreateJob, Fail, LeaseOffer, PermitSignature
 from tests.coordinator.world import CLASS, CONTRACT, Person, World
 
 BLENDER = "blender-5.2.3/cpu/avx512"
@@ -335,6 +335,26 @@ def test_an_order_twice_is_one_order_and_a_lapsed_quote_is_none(world: World, cl
     with pytest.raises(Conflict) as refused:
         accept(world.db, world.settings, world.domain, owner=world.owner.address, job_id=late.id, body=body)
     assert refused.value.code == "quote_lapsed"
+
+
+def test_orders_of_one_wallet_are_opened_one_after_the_other(world: World) -> None:
+    """A permit has a number, which the one before it uses up: the second order is told to wait, and taken after it."""
+    first, second = quoted(world), quoted(world, key="another-key")
+
+    def give(job: Job) -> None:
+        body = order(world, job)
+        allowed = PermitSignature(value=body.cap, nonce=0, deadline=body.deadline, signature=body.order_signature)
+        body = body.model_copy(update={"permit": allowed})
+        accept(world.db, world.settings, world.domain, owner=world.owner.address, job_id=job.id, body=body)
+
+    give(first)
+    with pytest.raises(Conflict, match="with a new permit") as refused:
+        give(second)
+    assert refused.value.code == "opening_another" and job_of(world, second.id).state == "quoted"
+    with world.db.begin() as session:
+        change_job(session, session.get_one(Job, first.id), JobState.RUNNING)
+    give(second)
+    assert job_of(world, second.id).state == "opening"
 
 
 def test_cancel_stops_everything_and_settles(world: World) -> None:
