@@ -7,7 +7,7 @@ RUN := .venv/bin/python -m
 WORKERS ?= 2
 
 .DEFAULT_GOAL := setup
-.PHONY: setup demo test lint types unit slow adversaries economy addon bench bench-web docs pins clean help
+.PHONY: setup demo test lint types unit slow adversaries honest economy addon bench bench-web docs pins clean help
 
 setup: ## make .venv with everything in it (the default)
 	@sh scripts/setup.sh
@@ -33,6 +33,13 @@ slow: setup ## the long tests: real scenes, every cheat on a real stack, kill -9
 
 adversaries: setup ## every cheat, really rendered, in every lane; writes the table of docs/proof.md (an hour and more)
 	@$(RUN) tests.adversarial
+
+# How many more pictures of each scene, by how fast it renders.
+HONEST_OF := image-sequence=40,morse_human_walk=40,golem_cubes=40,adaptive-subdivision=32,geometry-nodes=30,hair=20,ignis_glass=6,golem_column=4,openshot_earth=8,still=4,passes=4,bmw27=2,rubiks_cube=2
+
+honest: setup ## honest tiles of renders counted anew, of different pictures only; writes them into docs/proof.md (hours)
+	@$(RUN) tests.adversarial --honest-only --cached --honest-of $(HONEST_OF)
+	@$(RUN) tests.adversarial --whole-only
 
 economy: setup ## 200 nodes, 2,000 jobs, honest and not, by the coordinator's own pricing and policy; pictures in docs/images
 	@$(RUN) tests.economy

@@ -11,7 +11,8 @@ __all__ = ["SIZE", "Scene", "Shot", "find_scenes", "shots_of"]
 
 SIZE = (64, 48)
 """Width and height in pixels of every picture."""
-CHEAT_SAMPLES, HONEST_SAMPLES = 64, 8
+CHEAT_SAMPLES, HONEST_SAMPLES, ADAPTIVE_SAMPLES = 64, 8, 64
+"""With 8 samples adaptive sampling stops nowhere: such a picture is the one without it, to the bit."""
 _MANIFEST = "MANIFEST.tsv"
 
 
@@ -92,5 +93,7 @@ def shots_of(scene: Scene, *, cheats: int, honest: int) -> tuple[list[Shot], lis
     for i in range(honest):
         turn = i // 2
         seed = None if turn < len(frames) else 100 + turn // len(frames)
-        plain.append(Shot(scene, frames[turn % len(frames)], HONEST_SAMPLES, seed, adaptive=i % 2 == 1))
+        adaptive = i % 2 == 1
+        samples = ADAPTIVE_SAMPLES if adaptive else HONEST_SAMPLES
+        plain.append(Shot(scene, frames[turn % len(frames)], samples, seed, adaptive))
     return cheated, plain

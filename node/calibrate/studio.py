@@ -18,9 +18,10 @@ from node.calibrate.shots import SIZE, Shot
 from node.calibrate.sides import Side
 from node.hardware import probe
 from node.runner_pool import RunnerPool, WarmRunner
+from node.runner_process import RunnerFailure
 from node.runner_programs import BLENDER
 
-__all__ = ["BLOCKS", "Planes", "Studio", "cut", "pasted"]
+__all__ = ["BLOCKS", "NotKept", "Planes", "Studio", "cut", "pasted"]
 
 Planes = NDArray[np.float32]
 """(channels, height, width), scene-linear, row 0 at the top."""
@@ -29,10 +30,14 @@ BLOCKS = tuple(Rect(0, 0, *SIZE).blocks(CELL_SIDE))
 """Every cell of a picture, in the order of their indices."""
 
 
-class Studio:
-    """Renders shots with the runners of `pool`. `version` is what this side's Blender says that it is."""
+class NotKept(RunnerFailure):
+    """It was not rendered before, and there is nothing to render it with."""
 
-    def __init__(self, side: Side, pool: RunnerPool, cache: Path) -> None:
+
+class Studio:
+    """Renders shots with the runners of `pool`; without one, shows those that were rendered before."""
+
+    def __init__(self, side: Side, pool: RunnerPool | None, cache: Path) -> None:
         self.side, self.pool, self.cache = side, pool, cache
         cache.mkdir(parents=True, exist_ok=True)
         self._machine = [probe().cpu, side.how, str(side.python or ""), side.device]
@@ -40,7 +45,9 @@ class Studio:
         self._hashes: dict[Path, str] = {}
 
     def runner(self, shot: Shot) -> WarmRunner:
-        """The one process of this side that has the shot's scene open."""
+        """The one process of this side that has the shot's scene open. Raises NotKept without a pool."""
+        if self.pool is None:
+            raise NotKept(f"{shot.key} was not rendered before")
         return self.pool.get(BLENDER, shot.scene.name, shot.scene.folder)
 
     def contract(self, shot: Shot) -> RenderContract:

@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument(
         "--whole-only", action="store_true", help="count the lane of whole tiles (path guiding) anew; all else stays"
     )
+    parser.add_argument(
+        "--kept-only", action="store_true", help="render nothing, and leave out what was not rendered before"
+    )
     parser.add_argument("--slow-items", action="store_true", help="count them across emulated classes too")
     parser.add_argument("--anew", action="store_true", help="forget the rows of a run that was cut short")
     parser.add_argument("--no-write", action="store_true", help="print the table and leave the files alone")
@@ -64,6 +67,7 @@ def main() -> None:
         render=not asked.cached,
         audit=not asked.across_only,
         cheat=not asked.honest_only,
+        kept=asked.kept_only,
         say=say,
     )
     kept = AWKWARD.parent / "rows.json"
@@ -73,7 +77,7 @@ def main() -> None:
         found = json.loads((SHIPPED / ADVERSARIES).read_text(encoding="utf-8"))
         if asked.across_only and asked.draws:
             draw_across(found["render"], material, asked.draws, say)
-        items = not (asked.across_only or asked.whole_only)
+        items = not (asked.across_only or asked.whole_only or asked.kept_only)
         counted = count_honest(material, items=items, slow_items=asked.slow_items, say=say)
         before = found["honest"]
         for lane in ("render_tolerant", "infer_tolerant"):
@@ -83,7 +87,7 @@ def main() -> None:
         found = build(material, draws=asked.draws, kept=kept, say=say)
     limits = material.limits.get(("render", "sse42"))
     if limits is not None and (asked.whole_only or not part):
-        found["honest"]["whole"] = count_whole(folders, limits, say=say)
+        found["honest"]["whole"] = count_whole(folders, limits, kept=asked.kept_only, say=say)
     text = markdown(found)
     print(text)
     if not asked.no_write:

@@ -23,7 +23,7 @@ from node.calibrate.models import find_models
 from node.calibrate.scene_set import gathered
 from node.calibrate.shots import Scene, Shot, shots_of
 from node.calibrate.sides import Side
-from node.calibrate.studio import Planes, Studio, pasted
+from node.calibrate.studio import NotKept, Planes, Studio, pasted
 from node.runner_process import RunnerFailure
 from verification.calibration import Calibration
 from verification.limits import SHIPPED, Limits
@@ -93,12 +93,13 @@ class Material:
 def gather(
     scenes: list[Path], *, only: tuple[str, ...] = (), honest: int = 0, render: bool = True,
     audit: bool = True, cheat: bool = True, infer: bool = True, models: tuple[str, ...] = (),
-    honest_of: Mapping[str, int] | None = None,
+    honest_of: Mapping[str, int] | None = None, kept: bool = False,
     say: Callable[[str], None] = print,
 ) -> Material:  # fmt: skip
     """Render what is not there yet; `honest` more pictures of each scene, of some as many as `honest_of` says. Of
     emulated classes only what `kilnet calibrate` has rendered already is taken where `render` is False; cells are not
-    redone in this class where `audit` is False, nothing is faked where `cheat` is, models not run where `infer` is."""
+    redone in this class where `audit` is False, nothing is faked where `cheat` is, models not run where `infer` is.
+    `kept`: nothing at all is rendered, and pictures that were not are left out."""
     wrappers = EMULATED | SWITCHED
     warnings.simplefilter("ignore", RuntimeWarning)
     found = Material(limits=limits_across())
@@ -108,11 +109,13 @@ def gather(
         again = stack.enter_context(Side.of("a").pool(WORK / "runners-auditor"))
         classes = {name: Side.of(name, wrapper=wrapper) for name, wrapper in wrappers.items()}
         pools = {
-            name: stack.enter_context(side.pool(WORK / f"runners-{name}")) if render or name in SWITCHED else None
+            name: stack.enter_context(side.pool(WORK / f"runners-{name}"))
+            if not kept and (render or name in SWITCHED)
+            else None
             for name, side in classes.items()
         }
-        worker, auditor = Studio(Side.of("a"), own, WORK / "renders"), Studio(Side.of("a"), again, WORK / "renders")
-        others: dict[str, Any] = {name: Studio(classes[name], pools[name], WORK / "renders") for name in classes}  # type: ignore[arg-type]
+        worker, auditor = (Studio(Side.of("a"), None if kept else pool, WORK / "renders") for pool in (own, again))
+        others = {name: Studio(classes[name], pools[name], WORK / "renders") for name in classes}
         elsewhere: Planes | None = None
         for scene in gathered([*scenes, AWKWARD], WORK / "scenes", only=only):
             try:
@@ -167,9 +170,12 @@ def _pictures(
 ) -> Iterator[Picture]:
     cheated_on, plain = shots_of(scene, cheats=1, honest=honest)
     for shot in (*cheated_on, *plain):
-        contract = worker.contract(shot)
-        mine = worker.tile(shot, contract)
-        redone = pasted(auditor.cells(shot, contract), len(contract.channels)) if auditor is not None else None
+        try:
+            contract = worker.contract(shot)
+            mine = worker.tile(shot, contract)
+            redone = pasted(auditor.cells(shot, contract), len(contract.channels)) if auditor is not None else None
+        except NotKept:
+            continue
         picture = Picture(shot, contract, mine, redone)
         for name, studio in others.items():
             made = _if_there(lambda studio=studio, shot=shot, contract=contract: studio.tile(shot, contract))

@@ -133,8 +133,8 @@ def _whole_rows(whole: dict[str, Any] | None) -> list[str]:
         f"| render, whole tile, within one class: rectangles of 16x16 pixels of{_pictures(same)}, all with path guiding; the"
         " auditor's runner had another number of threads and had rendered another frame and the low-resolution reference first"
         f" | {same['tiles']:,} | {same['refused']} | 0 |",
-        f"| render, whole tile, native against Cycles' kernel without AVX2, by mean and noise, each frame both ways:"
-        f" {across['pictures']} frames of {across['pixels']:,} pixels of {across['scenes']} scenes, {across['differing']}"
+        f"| render, whole tile, native against Cycles' kernel without AVX2, by mean and noise (which of the two claims changes no p):"
+        f" {across['pictures']} different frames of {across['pixels']:,} pixels of {across['scenes']} scenes, {across['differing']}"
         f" of which differ in bits; smallest p {across['smallest_p']:.2g}"
         f" | {across['tiles']:,} | {across['refused']} | {across['escalated']} |",
         f"| the same frames where worker and auditor took different seeds, so that not one grain is shared (harder than any honest"
@@ -169,7 +169,7 @@ def _pictures(counted: dict[str, int]) -> str:
     if "pictures" not in counted:
         return ""
     adaptive = f" ({counted['adaptive']} with adaptive sampling)" if "adaptive" in counted else ""
-    return f" {counted['pictures']} pictures{adaptive} of {counted['scenes']} scenes"
+    return f" {counted['pictures']} different pictures{adaptive} of {counted['scenes']} scenes"
 
 
 def _items(counted: dict[str, int]) -> str:

@@ -161,9 +161,7 @@ def test_workbench_is_redone_in_every_frame(world: World) -> None:
         assert len(session.get_one(Lease, offer.id).cells or ()) == 4 * (W // 8) * (H // 8)
 
 
-@pytest.mark.parametrize(
-    ("samples", "state", "word"), [(64, "accepted", "agree"), (32, "rejected", "times the variance")]
-)
+@pytest.mark.parametrize(("samples", "state", "word"), [(64, "accepted", "agree"), (32, "rejected", "times the power")])
 def test_path_guiding_across_classes_by_mean_and_noise(world: World, samples: int, state: str, word: str) -> None:
     """Other grains of the same picture pass; half of the samples do not; nobody is slashed for statistics."""
     world.calibrate(A, B, "render")
