@@ -41,26 +41,30 @@ def plain_of_length(blend: Path, out: Path, seconds: float) -> tuple[int, float]
 
 
 def measure_render(blend: Path, folder: Path, data: Path, *, seconds: float) -> dict[str, Any]:
-    """Plain, kilnet, plain again: the machine may drift, so kilnet stands between two plain renders. Then a few
-    small jobs, and the same once more: by now the node is in good standing, and audits cost what they cost from then
-    on. `data` is the folder of the stack. What tiles and audits compute is their runners' CPU time."""
+    """Plain, kilnet, plain, kilnet, plain: the machine drifts by a tenth within minutes, so each of kilnet's stands
+    between two plain renders, and the ratio is that of the sums. Before the second a few small jobs: then the node is
+    in good standing, and audits cost what they cost from then on. `data` is the folder of the stack. What tiles and
+    audits compute is their runners' CPU time."""
     samples, before = plain_of_length(blend, folder / "plain-1", seconds)
     size = f"{SIZE[0]}x{SIZE[1]}"
     asked = ("render", blend, "--resolution", size, "--samples", samples, "--out")
     with Meter(data) as meter:
         start = time.perf_counter()
         answer = kilnet_json(*asked, folder / "ours")
-        ours = time.perf_counter() - start
-        after = plain_seconds(blend, folder / "plain-2", samples)
+        ours = [time.perf_counter() - start]
+        between = plain_seconds(blend, folder / "plain-2", samples)
         for number in range(math.ceil(-GOOD / MOST_CREDIT)):
             kilnet_json("render", blend, "--resolution", size, "--samples", 1, "--out", folder / f"small-{number}")
+        start = time.perf_counter()
         good = kilnet_json(*asked, folder / "again")
+        ours.append(time.perf_counter() - start)
+    after = plain_seconds(blend, folder / "plain-3", samples)
     (tiles, audits), (good_tiles, good_audits) = meter.shares(answer["job"]), meter.shares(good["job"])
     return {
         "samples": samples,
-        "plain_seconds": [before, after],
+        "plain_seconds": [before, between, after],
         "kilnet_seconds": ours,
-        "wall_ratio": ours / ((before + after) / 2),
+        "wall_ratio": sum(ours) / (before / 2 + between + after / 2),
         "tiles": answer["tiles"],
         "cells_audited": answer["cells_audited"],
         "compute_seconds": answer["compute_seconds"],
