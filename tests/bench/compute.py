@@ -17,8 +17,8 @@ import psutil
 
 __all__ = ["Meter"]
 
-_LOOK_SECONDS = 0.05
-_SEARCH_SECONDS = 0.5
+_LOOK_SECONDS = 0.2
+_SEARCH_SECONDS = 1.0
 _TRUSTED, _NODE = "trusted", "node-1"
 
 
