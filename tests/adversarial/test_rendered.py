@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from jobs.states import Verdict
 from node.calibrate.cheats import RENDER_CHEATS, Desk
 from node.calibrate.drawing import cells_differing
 from node.calibrate.scene_set import gathered
-from node.calibrate.shots import Shot, shots_of
+from node.calibrate.shots import Shot
 from node.calibrate.sides import Side
 from node.calibrate.studio import BLOCKS, Studio, cut
 from tests.adversarial import rivals
@@ -44,15 +43,6 @@ def test_an_auditor_with_another_past_gets_the_workers_bits(desk: Desk) -> None:
     assert len(cells) == 10
     for index, cell in cells.items():
         assert np.array_equal(cell.view(np.uint32), np.ascontiguousarray(cut(desk.honest, index)).view(np.uint32))
-
-
-def test_adaptive_sampling_stops_somewhere_in_the_shots_that_are_counted(desk: Desk) -> None:
-    """Else honest tiles with it would be those without it, counted twice."""
-    _, (_, adaptive) = shots_of(desk.shot.scene, cheats=0, honest=2)
-    assert adaptive.adaptive
-    full = replace(adaptive, adaptive=False)
-    one, other = (desk.studio.tile(shot, desk.studio.contract(shot)) for shot in (adaptive, full))
-    assert (one != other).any()
 
 
 @pytest.mark.parametrize("name", QUICK)
