@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     from jobs.client import Client
     from jobs.outputs import Format
 
-__all__ = ["NOT_DELIVERED", "accept", "check_ended", "deliver", "deliver_preview", "follow", "quoted", "written"]
+__all__ = [
+    "NOT_DELIVERED",
+    "accept",
+    "check_ended",
+    "deliver",
+    "deliver_preview",
+    "follow",
+    "goes_on",
+    "quoted",
+    "written",
+]
 
 _RETRY_SECONDS = 1.0
 _PACES = (0.3, 2.0)
@@ -86,10 +96,14 @@ def _check_price(job: JobView, cap: float | None) -> None:
 
 
 def accept(client: Client, job: JobView, *, deadline_s: int, ask: Callable[[JobView], bool] | None) -> JobView:
-    """Order the job; `ask` (None: nobody) says whether to. Raises Refused where the answer is no."""
+    """Order the job; `ask` (None: nobody) says whether to. Raises Refused where the answer is no, Interrupted for
+    Ctrl-C while the order is sent: it may have arrived."""
     if ask is not None and not ask(job):
         raise Refused("not accepted; nothing was charged", code="declined")
-    return client.accept(job, deadline_s=deadline_s)
+    try:
+        return client.accept(job, deadline_s=deadline_s)
+    except KeyboardInterrupt:
+        raise Interrupted(f"job {job.id} may be ordered already: {_ways_back(job.id)}") from None
 
 
 def follow(client: Client, job_id: str, display: Display, *, until_review: bool = False) -> JobView:
@@ -98,9 +112,9 @@ def follow(client: Client, job_id: str, display: Display, *, until_review: bool 
     news: queue.SimpleQueue[str] = queue.SimpleQueue()
     ended = threading.Event()
     listener = threading.Thread(target=_listen, args=(client, job_id, news, ended), daemon=True, name="events")
-    listener.start()
     started, looks = time.monotonic(), StillLooks(client, job_id)
     try:
+        listener.start()
         while True:
             job = client.job(job_id)
             display.job(job, looks.text(job))
@@ -133,9 +147,18 @@ def _listen(client: Client, job_id: str, news: queue.SimpleQueue[str], ended: th
             return
 
 
+def goes_on(job_id: str) -> str:
+    """What to say of an ordered job whose follower was interrupted."""
+    return f"job {job_id} goes on; {_ways_back(job_id)}"
+
+
+def _ways_back(job_id: str) -> str:
+    return f"`kilnet watch {job_id}` follows it, `kilnet cancel {job_id}` ends it"
+
+
 def _interrupted(client: Client, job_id: str, display: Display) -> str:
     display.close()
-    again = f"job {job_id} goes on; `kilnet watch {job_id}` follows it, `kilnet cancel {job_id}` ends it"
+    again = goes_on(job_id)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return again
     print("Cancel the job? What has passed is paid, the rest refunded. [y/N] ", end="", file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from coordinator.cli.answer import answer
 from coordinator.cli.connection import Access, connect
 from coordinator.cli.endings import Interrupted
-from coordinator.cli.flow import accept, check_ended, deliver, deliver_preview, follow, quoted, written
+from coordinator.cli.flow import accept, check_ended, deliver, deliver_preview, follow, goes_on, quoted, written
 from coordinator.cli.report import job_report, job_table, quote_report, quote_table
 from jobs.errors import BadInput, KilnetError
 from jobs.outputs import Format
@@ -23,6 +23,7 @@ from jobs.wire import Info, JobView
 if TYPE_CHECKING:
     from coordinator.cli.display import Display
     from coordinator.cli.intake import Submission
+    from jobs.client import Client
     from jobs.client.transfers import Delivered
 
 __all__ = ["Terms", "quote_only", "submit"]
@@ -60,12 +61,8 @@ def submit(submission: AbstractContextManager[Submission], access: Access, terms
     threading.Thread(target=_import_ahead, daemon=True).start()
     with _shown(display), submission as ready, connect(access, nodes=terms.nodes, step=display.step) as client:
         info = client.info()
-        with quoted(client, ready, display) as job:
-            asks = not (terms.yes or terms.as_json) and sys.stdin.isatty() and sys.stderr.isatty()
-            display.close()
-            if not terms.as_json:
-                display.show(quote_table(job))
-            job = accept(client, job, deadline_s=ready.spec.deadline_s, ask=_ask if asks else None)
+        asks = not (terms.yes or terms.as_json) and sys.stdin.isatty() and sys.stderr.isatty()
+        job = _ordered(client, ready, display, terms, asks=asks)
         job = follow(client, job.id, display, until_review=True)
         if job.state is JobState.REVIEW:
             previewed = deliver_preview(client, job, terms.out, display)
@@ -91,6 +88,22 @@ def submit(submission: AbstractContextManager[Submission], access: Access, terms
         check_ended(job)
         if trouble is not None:
             raise trouble
+
+
+def _ordered(client: Client, ready: Submission, display: Display, terms: Terms, *, asks: bool) -> JobView:
+    """The job, quoted and accepted. Raises Interrupted for Ctrl-C once it may be ordered."""
+    ordered: JobView | None = None
+    try:
+        with quoted(client, ready, display) as job:
+            display.close()
+            if not terms.as_json:
+                display.show(quote_table(job))
+            ordered = accept(client, job, deadline_s=ready.spec.deadline_s, ask=_ask if asks else None)
+    except KeyboardInterrupt:
+        if ordered is None:
+            raise
+        raise Interrupted(goes_on(ordered.id)) from None
+    return ordered
 
 
 def _import_ahead() -> None:
