@@ -21,7 +21,7 @@ __all__ = [
 GIB = 1 << 30
 _REGION = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _LONGEST_REGION = 40
-DEVICE_KINDS = ("CPU", "GPU", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI", "ROCM", "TENSORRT")
+DEVICE_KINDS = ("CPU", "GPU", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI", "MIGRAPHX", "TENSORRT")
 """What a job may ask for; GPU is all but CPU."""
 
 

@@ -215,8 +215,9 @@ def plan_render(
 
 
 def preview_frames(frames: Sequence[int], every: int) -> list[int]:
-    """The frames of an animation's preview: the first and every Nth after it, in the order of `frames`."""
-    return list(frames[::every])
+    """The frames that are whole in a preview: of an animation the first and every Nth after it, in the order of
+    `frames`; of a still none, since some of its samples are no frame yet."""
+    return list(frames[::every]) if len(frames) > 1 else []
 
 
 def in_preview(tile: RenderTile, contract: RenderContract, frames: Sequence[int], every: int) -> bool:

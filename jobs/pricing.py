@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 __all__ = [
     "FEE_BPS", "REWARD_BPS", "UNIT", "Split", "clearing_price", "display_kiln", "divide_price", "kiln_hours",
-    "price_usd", "reward_units", "split_price", "to_units",
+    "kiln_units", "price_usd", "reward_units", "split_price", "to_units",
 ]  # fmt: skip
 
 MICRO = 10**6
@@ -63,6 +63,17 @@ def price_usd(hours: float, usd_per_hour: float) -> Decimal:
 def to_units(usd: Decimal, kiln_per_usd: Decimal) -> int:
     """Units of KILN for an amount of USD, rounded up."""
     return int((usd * kiln_per_usd * UNIT).to_integral_value(rounding=ROUND_CEILING))
+
+
+def kiln_units(text: str) -> int | None:
+    """Units for an amount of KILN as people write it, rounded down; None for what is no amount, is below 0, or is more
+    than a contract can hold (96 bits)."""
+    try:
+        with localcontext(prec=100):
+            units = int(Decimal(text.strip()) * UNIT)
+    except (ArithmeticError, ValueError):
+        return None
+    return units if 0 <= units < 2**96 else None
 
 
 def display_kiln(units: int, places: int = 6) -> str:

@@ -58,7 +58,7 @@ class _Spec(BaseModel):
     """Regions of nodes that may see it; empty: any. `eu` holds `eu-de`."""
     not_regions: tuple[RegionName, ...] = Field(default=(), max_length=100)
     """Regions of nodes that may not see it; nor may nodes that do not say where they stand."""
-    devices: tuple[Literal["CPU", "GPU", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI", "ROCM", "TENSORRT"], ...] = ()
+    devices: tuple[Literal["CPU", "GPU", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI", "MIGRAPHX", "TENSORRT"], ...] = ()
     """Kinds of device that may do its tiles; empty: any. GPU is all but CPU."""
     min_memory_gb: float | None = Field(default=None, gt=0, le=1 << 20)
     """GiB that a node's runner may use."""

@@ -33,8 +33,9 @@ _PROVIDERS = {
     "CPU": "CPUExecutionProvider",
     "CUDA": "CUDAExecutionProvider",
     "OPTIX": "CUDAExecutionProvider",
-    "HIP": "ROCMExecutionProvider",
+    "HIP": "MIGraphXExecutionProvider",
 }
+"""On which ONNX Runtime can be held to the canonical profile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +66,12 @@ def choose_launcher(*, unsandboxed: bool) -> Launcher:
     return Bubblewrap()
 
 
-def installed_runtimes(blender: Path | None = None) -> list[str]:
-    """Which runtimes this machine has at all; whether they work is the canary's to say."""
+def installed_runtimes(settings: RunnerSettings) -> list[str]:
+    """Which runtimes this machine has at all for the device; whether they work is the canary's to say."""
     found = []
-    if blender is not None or importlib.util.find_spec("bpy") is not None:
+    if settings.blender is not None or importlib.util.find_spec("bpy") is not None:
         found.append(BLENDER)
-    if importlib.util.find_spec("onnxruntime") is not None:
+    if _kind(settings.device) in _PROVIDERS and importlib.util.find_spec("onnxruntime") is not None:
         found.append(ONNX)
     return found
 
@@ -123,6 +124,10 @@ def _onnx_program(settings: RunnerSettings, threads: int) -> _Program:
     return (*runtime.command, inside, *arguments), (*runtime.binds, Bind(_RUNNERS / "onnx", inside), *checks)
 
 
+def _kind(device: str) -> str:
+    return device.upper().partition(":")[0]
+
+
 def onnx_provider(device: str) -> tuple[str, int]:
     """The execution provider and index for a device such as CPU or CUDA:0. Raises BadInput."""
     kind, _, index = device.upper().partition(":")
@@ -134,8 +139,8 @@ def onnx_provider(device: str) -> tuple[str, int]:
 def _device_files(device: str) -> tuple[Path, ...]:
     kind, _, index = device.upper().partition(":")
     number = int(index) if index.isdigit() else 0
-    if kind in ("CUDA", "OPTIX", "TENSORRT"):
+    if kind in ("CUDA", "OPTIX"):
         return nvidia_devices(number)
-    if kind in ("HIP", "ONEAPI", "ROCM"):
+    if kind in ("HIP", "ONEAPI"):
         return render_devices(128 + number)
     return ()

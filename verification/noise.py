@@ -117,11 +117,14 @@ def _compressed(plane: NDArray[np.float32]) -> Values:
     return np.asarray(values / (1 + np.abs(values)), np.float64)
 
 
-def _blocks(plane: Values, side: int) -> Values:
-    """(regions, side, side): the plane in squares; what is left at the right and the bottom belongs to none."""
-    rows, columns = plane.shape[0] // side, plane.shape[1] // side
-    cut = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    return np.asarray(cut.swapaxes(1, 2).reshape(rows * columns, side, side), np.float64)
+def _regions(plane: Values) -> Values:
+    """(regions, 16, 16): the plane in squares, filled up with 0 at the right and the bottom: a place where both sides
+    show the same has no part in any sum of differences."""
+    height, width = plane.shape
+    filled = np.pad(plane, ((0, -height % REGION), (0, -width % REGION)))
+    rows, columns = filled.shape[0] // REGION, filled.shape[1] // REGION
+    squares = filled.reshape(rows, REGION, columns, REGION).swapaxes(1, 2)
+    return np.asarray(squares.reshape(rows * columns, REGION, REGION), np.float64)
 
 
 def _chance(total: Values, squares: Values, allowed: Values) -> Values:
@@ -131,22 +134,27 @@ def _chance(total: Values, squares: Values, allowed: Values) -> Values:
     return np.asarray(np.minimum(1.0, 2 * _RADEMACHER * stats.norm.sf(z)), np.float64)
 
 
-def _means(a: Values, b: Values, limits: NoiseLimits) -> tuple[float, float, float]:
-    """(p of the frame; smallest p of a region, corrected; the same by Welch's t) of two planes in regions."""
+def _level(a: Values, b: Values, pixels: Values, limits: NoiseLimits) -> Values:
+    """(regions,): the mean of both sides over a region's own pixels."""
+    return np.maximum(limits.floor, np.abs(a + b).sum((1, 2)) / 2 / pixels)
+
+
+def _means(a: Values, b: Values, pixels: Values, limits: NoiseLimits) -> tuple[float, float, float]:
+    """(p of the frame; smallest p of a region, corrected; the same by Welch's t) of two planes in regions that hold so
+    many pixels of the frame."""
     difference, axes = a - b, (1, 2)
     total, squares = difference.sum(axes), (difference**2).sum(axes)
-    levels = np.maximum(limits.floor, np.abs(a + b).mean(axes) / 2)
-    allowed = limits.mean_tolerance * levels * a[0].size
+    allowed = limits.mean_tolerance * _level(a, b, pixels, limits) * pixels
     regions = _chance(total, squares, allowed)
     whole = _chance(total.sum(keepdims=True), squares.sum(keepdims=True), allowed.sum(keepdims=True))
-    few = _welch(np.abs(total) - allowed, a, b)
+    few = _welch(np.abs(total) - allowed, a, b, pixels)
     return float(whole[0]), float(min(1.0, regions.min() * len(regions))), float(min(1.0, few.min() * len(few)))
 
 
-def _welch(beyond: Values, a: Values, b: Values) -> Values:
+def _welch(beyond: Values, a: Values, b: Values, pixels: Values) -> Values:
     """Two-sided p of sums over regions that lie so far beyond what is allowed."""
-    one, other = ((_details(side)[:, 0] ** 2).mean(axis=(1, 2)) * a[0].size for side in (a, b))
-    both, freedom = one + other, max(1, a[0].size // 4 - 1)
+    one, other = (4 * (_details(side)[:, 0] ** 2).sum(axis=(1, 2)) for side in (a, b))
+    both, freedom = one + other, np.maximum(1, pixels // 4 - 1)
     noisy = (beyond > 0) & (both > 0)
     degrees = np.where(noisy, both**2 * freedom / np.where(noisy, one**2 + other**2, 1.0), 1.0)
     t = np.where(noisy, beyond / np.sqrt(np.where(noisy, both, 1.0)), 0.0)
@@ -160,17 +168,22 @@ def _details(blocks: Values) -> Values:
     return np.stack(((a - b - c + d) / 2, (a - b + c - d) / 2, (a + b - c - d) / 2), axis=1)
 
 
-def _noise(a: Values, b: Values, limits: NoiseLimits) -> tuple[float, float]:
-    """(ratio of the weighted powers of the details, claimed / recomputed; p of noise levels that differ).
+def _noise(a: Values, b: Values, own: NDArray[np.bool_], limits: NoiseLimits) -> tuple[float, float]:
+    """(ratio of the weighted powers of the details, claimed / recomputed; p of noise levels that differ) of two planes
+    in regions; `own` tells which of their pixels are the frame's.
 
     A weight is 1 / (q + typical q of the region), q being the power of both sides' detail: an edge counts little, dark
     and bright regions alike. It is the same for both orders of the sides, so signs stay fair."""
     one, other = _details(a), _details(b)
     sums, differences = one + other, one - other
     power = (sums**2 + differences**2) / 2  # of both sides: one**2 + other**2
-    level = np.maximum(limits.floor, np.abs(a + b).mean((1, 2)) / 2)
+    level = _level(a, b, own.sum((1, 2)).astype(np.float64), limits)
     faint = ((_FAINT * level) ** 2)[:, None, None, None]
-    weight = 1 / (power + np.maximum(np.median(power, axis=(2, 3), keepdims=True), faint))
+    typical = np.median(power, axis=(2, 3), keepdims=True)
+    cut = ~own.all(axis=(1, 2))
+    inside = own[cut][:, None, 0::2, 0::2]
+    typical[cut] = np.nanmedian(np.where(inside, power[cut], np.nan), axis=(2, 3), keepdims=True)
+    weight = 1 / (power + np.maximum(typical, faint))
     products = (weight * sums * differences).sum(axis=1)
     across = _UNIT // 2
     units = products.reshape(len(a), products.shape[1] // across, across, -1, across).sum((2, 4))
@@ -184,16 +197,14 @@ def _channel(claimed: NDArray[np.float32], redone: NDArray[np.float32], limits: 
     """`mean_p`, `region_p` and `few_p` (smallest over the regions, corrected), `ratio` and `ratio_p` of one channel
     (H, W). Raises ValueError where it is smaller than a block."""
     a, b = _compressed(claimed), _compressed(redone)
-    side = min(REGION, *(_UNIT * (edge // _UNIT) for edge in a.shape))
-    if side < _UNIT:
+    if min(a.shape) < _UNIT:
         raise ValueError(f"a frame of {a.shape[1]}x{a.shape[0]} pixels is too small to tell noise by")
-    a, b = _blocks(a, side), _blocks(b, side)
-    mean_p, region_p, few_p = _means(a, b, limits)
-    ratio, ratio_p = _noise(a, b, limits)
-    return {
-        "mean_claimed": float(a.mean()), "mean_recomputed": float(b.mean()), "mean_p": mean_p, "region_p": region_p,
-        "few_p": few_p, "ratio": ratio, "ratio_p": ratio_p,
-    }  # fmt: skip
+    means = {"mean_claimed": float(a.mean()), "mean_recomputed": float(b.mean())}
+    own = _regions(np.ones(a.shape)) > 0
+    a, b = _regions(a), _regions(b)
+    mean_p, region_p, few_p = _means(a, b, own.sum((1, 2)).astype(np.float64), limits)
+    ratio, ratio_p = _noise(a, b, own, limits)
+    return means | {"mean_p": mean_p, "region_p": region_p, "few_p": few_p, "ratio": ratio, "ratio_p": ratio_p}
 
 
 _TESTS = (

@@ -26,6 +26,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from coordinator.blobs.hashers import Hashers
 from coordinator.errors import Conflict, NotFound, TryLater, Unprocessable
+from jobs.addresses import is_address
 
 if TYPE_CHECKING:
     from coordinator.config import Settings
@@ -241,7 +242,7 @@ class BlobStore:
         return f"{self._root}/{_checked(sha)[:2]}/{sha}"
 
     def _part(self, sha: str, owner: str) -> Path:
-        if not re.fullmatch(r"(0x[0-9a-fA-F]{40})?", owner):
+        if owner and not is_address(owner):
             raise ValueError("not an address")
         return self._uploads / f"by-{owner or 'nobody'}" / _checked(sha)
 

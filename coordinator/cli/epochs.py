@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from coordinator.cli.answer import answer
 from coordinator.cli.options import Gateway, Json
+from coordinator.cli.times import when
 from jobs.errors import BadInput
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _show(report: dict[str, Any], findings: list[Finding]) -> None:
     for command in report["commands"]:
         table.add_row("now", command)
     if findings and report["vetoable_until"]:
-        until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(report["vetoable_until"]))
+        until = when(report["vetoable_until"])
         table.add_row("now", f"the guardian can veto this root until {until}: tell them")
     first = report["from"]
     if first > 1:

@@ -69,19 +69,14 @@ def _create(
 
 def _units(text: str) -> int | None:
     """Units of KILN, or None for `none`. Raises BadInput."""
-    from decimal import Decimal, InvalidOperation
-
-    from jobs.pricing import UNIT
+    from jobs.pricing import kiln_units
 
     if text.strip().lower() == "none":
         return None
-    try:
-        amount = Decimal(text.strip())
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not (amount.is_finite() and 0 <= amount <= 10**12):
+    units = kiln_units(text)
+    if units is None:
         raise BadInput(f"--spend-limit {text!r}: write an amount of KILN, such as 25, or none")
-    return int(amount * UNIT)
+    return units
 
 
 def _list(gateway: Gateway = None, key: Key = None, as_json: Json = False) -> None:

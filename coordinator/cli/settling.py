@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from coordinator.cli.answer import answer
-from coordinator.cli.dispute.sending import Escrow, GoOn, Rpc, client, confirm, find_deployment, gas, run
 from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.sending import Escrow, GoOn, Rpc, client, confirm, find_deployment, gas, run
 from coordinator.cli.told import told
 from jobs.errors import BadInput
 

@@ -3,17 +3,17 @@ others may."""
 
 from __future__ import annotations
 
-import re
 import time
-from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from coordinator.cli.answer import answer
-from coordinator.cli.dispute.sending import Escrow, GoOn, Rpc, client, confirm, find_deployment, gas, run, wallet
 from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.sending import Escrow, GoOn, Rpc, client, confirm, find_deployment, gas, run, wallet
+from coordinator.cli.times import when
 from coordinator.cli.told import told
+from jobs.addresses import is_address
 from jobs.errors import BadInput
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def show(
     share = f", {mine.active / found.active:.1%} of it" if found.active else ""
     print(f"yours: {display_kiln(mine.active)} KILN{share}")
     if mine.unbonding:
-        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(mine.ready_at))
-        print(f"yours, unbonding: {display_kiln(mine.unbonding)} KILN, to be withdrawn from {when} on")
+        print(f"yours, unbonding: {display_kiln(mine.unbonding)} KILN, to be withdrawn from {when(mine.ready_at)} on")
 
 
 @app.command()
@@ -183,7 +182,7 @@ def _operator(chain: ChainClient, address: str) -> str:
     """Its address, with its checksum. Raises BadInput for what is none, or no operator's."""
     from eth_utils.address import to_checksum_address
 
-    if re.fullmatch(r"0x[0-9a-fA-F]{40}", address) is None:
+    if not is_address(address):
         raise BadInput(f"{address!r}: is no address; write 0x and 40 hexadecimal digits")
     who = str(to_checksum_address(address))
     with told():
@@ -193,13 +192,10 @@ def _operator(chain: ChainClient, address: str) -> str:
 
 
 def _units(kiln: str) -> int:
-    from jobs.pricing import UNIT
+    from jobs.pricing import kiln_units
 
-    try:
-        units = int(Decimal(kiln) * UNIT)
-    except (ArithmeticError, ValueError):
-        units = 0
-    if not 0 < units < 2**96:
+    units = kiln_units(kiln)
+    if not units:
         raise BadInput(f"{kiln[:40]!r}: write a number of KILN above 0")
     return units
 

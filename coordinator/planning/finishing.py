@@ -72,9 +72,8 @@ def _perhaps_review(session: Session, job: Job) -> None:
     counts = {row.state: int(row.tiles) for row in rows}
     if not set(counts) <= {WorkState.HELD, WorkState.DONE} or not counts.get(WorkState.HELD):
         return
-    frames = job.frames or ()
     assembled, waiting = _count(session, job.id, WorkKind.ASSEMBLE)
-    due = len(preview_frames(frames, int(job.spec["preview_every"]))) if len(frames) > 1 else 0
+    due = len(preview_frames(job.frames or (), int(job.spec.get("preview_every") or 1)))
     if assembled >= due and waiting == 0:
         change_job(session, job, JobState.REVIEW)
 

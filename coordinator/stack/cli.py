@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from coordinator.stack.layout import DEVICE_VARIABLE
 from jobs.addresses import is_address
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ def _up(
     nodes: Annotated[int, typer.Option(min=0, max=256, help="Local nodes; together they use all cores.")] = 1,
     data: Annotated[Path | None, typer.Option(help="Data folder. [default: $KILNET_DATA or the user's data]")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the gateway on 127.0.0.1.")] = None,
+    device: Annotated[
+        str, typer.Option(envvar=DEVICE_VARIABLE, help="What its nodes work on: CPU, or OPTIX:0, CUDA:0, HIP:0.")
+    ] = "CPU",
     unsandboxed: Annotated[
         bool, typer.Option("--unsandboxed", help="Run scenes without a sandbox: only your own.")
     ] = False,
@@ -40,7 +44,7 @@ def _up(
     from coordinator.stack.serve import serve
     from coordinator.stack.status import StatusDisplay
 
-    options = StackOptions(nodes=nodes, port=port, unsandboxed=unsandboxed)
+    options = StackOptions(nodes=nodes, port=port, unsandboxed=unsandboxed, device=device)
     with StatusDisplay() as display:
         serve(Layout.at(data), options, display.show)
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from jobs.errors import BadInput
 
-__all__ = ["DATA_VARIABLE", "Layout", "default_data"]
+__all__ = ["DATA_VARIABLE", "DEVICE_VARIABLE", "Layout", "default_data"]
 
 DATA_VARIABLE = "KILNET_DATA"
+DEVICE_VARIABLE = "KILNET_DEVICE"
+"""What the workers of a local stack work on, where nothing else is said."""
 _SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel takes 107."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from contracts.embedded import EmbeddedChain
 from contracts.keys import LocalKeys, account_from_key
 from coordinator.config import CONFIG_VARIABLE, ChainSettings, LeaseSettings, Limits, NotifySettings, Settings
+from coordinator.stack.devices import check_device
 from coordinator.stack.layout import Layout
 from coordinator.stack.part import Part
 from coordinator.stack.probes import answers, broker_answers, free_port, tasks_are_taken, worker_seen
@@ -35,6 +36,8 @@ class StackOptions:
     port: int | None = None
     """Of the gateway; None: the same as last time, or a free one."""
     unsandboxed: bool = False
+    device: str = "CPU"
+    """Of the nodes and of the trusted worker, as `kilnet node run --device` takes it."""
     plan: PlanPolicy | None = None
     """How jobs are cut into tiles; None: as everywhere, for as many nodes as there are."""
 
@@ -124,10 +127,11 @@ def _settings(
 
 
 def worker_options(
-    layout: Layout, name: str, gateway_url: str, *, threads: int, unsandboxed: bool = False
+    layout: Layout, name: str, gateway_url: str, *, threads: int, unsandboxed: bool = False, device: str = "CPU"
 ) -> list[str]:
     """Options of `kilnet node run` for a worker of this stack."""
     options = ["--data", str(layout.node(name)), "--gateway", gateway_url, "--name", name, "--threads", str(threads)]
+    options += ["--device", device]
     # One machine, one numerics class: measured once for all that run here.
     options += ["--canary-cache", str(layout.canary)]
     return [*options, "--unsandboxed"] if unsandboxed else options
@@ -165,9 +169,10 @@ def _chain_answers(chain: EmbeddedChain) -> bool:
 def plan_stack(layout: Layout, options: StackOptions) -> Plan:
     """Draws keys and ports where there are none, writes the settings, and says what is to run.
 
-    Raises BadInput (folder, port, keys) and contracts.errors.ToolMissing where there is no anvil."""
+    Raises BadInput (folder, port, keys, device) and contracts.errors.ToolMissing where there is no anvil."""
     if options.nodes < 0:
         raise BadInput(f"--nodes {options.nodes}: cannot be negative; write 0 or more")
+    device = check_device(options.device)
     layout.create()
     keys = LocalKeys.load(layout.chain_keys)
     ensure_key(layout.coordinator_key, bytes(keys.coordinator.key))
@@ -182,7 +187,7 @@ def plan_stack(layout: Layout, options: StackOptions) -> Plan:
     )
     write_json(layout.settings, settings.model_dump(mode="json"))
     parts = [_broker(layout), _chain(layout, chain_port), *_coordinator(layout, gateway_port)]
-    parts += [_worker(layout, name, address, settings.origin, options) for name, address in workers.items()]
+    parts += [_worker(layout, name, address, settings.origin, options, device) for name, address in workers.items()]
     return Plan(settings, tuple(parts), gateway_port, chain_port)
 
 
@@ -238,12 +243,14 @@ def _coordinator(layout: Layout, gateway_port: int) -> list[Part]:
     ]
 
 
-def _worker(layout: Layout, name: str, address: str, gateway_url: str, options: StackOptions) -> Part:
+def _worker(layout: Layout, name: str, address: str, gateway_url: str, options: StackOptions, device: str) -> Part:
     trusted = name == "trusted"
     # Audits are short, and what only the trusted worker does, the nodes wait for: it may use every core.
     threads = node_threads(1 if trusted else options.nodes)
     command = [sys.executable, "-m", "node", "run"]
-    command += worker_options(layout, name, gateway_url, threads=threads, unsandboxed=options.unsandboxed)
+    command += worker_options(
+        layout, name, gateway_url, threads=threads, unsandboxed=options.unsandboxed, device=device
+    )
     if not trusted:
         command.append("--stake-as-needed")
     title = "trusted worker" if trusted else "node"

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contracts.errors import ChainError
-from coordinator.stack.layout import Layout
+from coordinator.stack.layout import DEVICE_VARIABLE, Layout
 from coordinator.stack.locks import StackLock, UsersLock
 from coordinator.stack.plan import Plan, StackOptions, plan_stack
 from coordinator.stack.supervisor import Supervisor
@@ -103,7 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--unsandboxed", action="store_true")
     parser.add_argument("--plan", type=PlanPolicy.model_validate_json, help="jobs.planner.PlanPolicy as JSON")
     given = parser.parse_args(arguments)
-    options = StackOptions(nodes=given.nodes, unsandboxed=given.unsandboxed, plan=given.plan)
+    device = os.environ.get(DEVICE_VARIABLE) or "CPU"
+    options = StackOptions(nodes=given.nodes, unsandboxed=given.unsandboxed, device=device, plan=given.plan)
     try:
         serve(Layout.at(given.data), options, lambda *_: None, pipe=sys.stdin.fileno())
     except KilnetError as error:

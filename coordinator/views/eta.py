@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from coordinator.leasing.workers import worker_from
 from coordinator.states import LEASE_LIVE
 from coordinator.store.models import Job, Lease, Node, Work
+from jobs.planner import preview_frames
 from jobs.states import JobState, LeaseState, WorkKind, WorkState
 
 __all__ = ["Course", "Running", "courses", "seconds_left"]
@@ -126,7 +127,7 @@ def courses(session: Session, jobs: Sequence[Job], now: float) -> dict[str, Cour
     """By id, those of the jobs that run."""
     out = {job.id: _of(job) for job in jobs if job.state == JobState.RUNNING}
     if out:
-        _count_tiles(session, out)
+        _count_tiles(session, out, jobs)
         _measure_tiles(session, out, now)
         _measure_audits(session, out, now)
         _measure_frames(session, out, now)
@@ -146,8 +147,9 @@ def _of(job: Job) -> Course:
     )  # fmt: skip
 
 
-def _count_tiles(session: Session, out: dict[str, Course]) -> None:
+def _count_tiles(session: Session, out: dict[str, Course], jobs: Sequence[Job]) -> None:
     tiles = dict.fromkeys(out, 0)
+    previewed = {job.id: len(preview_frames(job.frames or (), int(job.spec.get("preview_every") or 1))) for job in jobs}
     states = (
         select(Work.job_id, Work.state, func.count(), func.sum(Work.expected_seconds))
         .where(Work.job_id.in_(list(out)), Work.kind == str(WorkKind.TILE))
@@ -159,8 +161,8 @@ def _count_tiles(session: Session, out: dict[str, Course]) -> None:
             out[job].waiting, out[job].waiting_work = count, float(work)
         elif state == WorkState.CHECKING:
             out[job].checking = count
-        elif state == WorkState.HELD:  # a preview goes before: it ends with its own frames
-            out[job].frames = 1
+        elif state == WorkState.HELD:  # a preview goes before: it ends with its own frames, of a still with none
+            out[job].frames = previewed[job]
     for job, course in out.items():
         course.upload /= max(1, tiles[job])
 

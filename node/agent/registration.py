@@ -38,7 +38,7 @@ def vram(hardware: Hardware, device: str, registered: str) -> int:
     index = int(number) if number.isdigit() else 0
     if kind == "CPU" or device_kind(registered) == "CPU":
         return 0
-    nvidia = kind in ("CUDA", "OPTIX", "TENSORRT")
+    nvidia = kind in ("CUDA", "OPTIX")
     for gpu in hardware.gpus:
         if (gpu.vendor == "NVIDIA") == nvidia and gpu.index == (index if nvidia else index + 128):
             return gpu.memory_bytes or 0
@@ -51,7 +51,7 @@ def bench(settings: AgentSettings, launcher: Launcher, hardware: Hardware, *, ag
     pool = RunnerPool(settings.data / "scratch" / "canary", settings.runner, launcher)
     found, troubles = [], []
     try:
-        for runtime in installed_runtimes(settings.runner.blender):
+        for runtime in installed_runtimes(settings.runner):
             try:
                 found += measured_classes(runtime, pool, folder, hardware, again=again)
             except CanaryFailed as error:

@@ -20,7 +20,7 @@ from node.calibrate.render_pair import RenderPair, measure_render
 from node.calibrate.scene_set import gathered
 from node.calibrate.sides import Side, class_of
 from node.hardware import probe
-from node.runner_programs import BLENDER, ONNX, installed_runtimes
+from node.runner_programs import BLENDER, ONNX, RunnerSettings, installed_runtimes
 from verification.calibration import Calibration, ClassSeen
 from verification.limits import Limits
 
@@ -69,7 +69,7 @@ def calibrate(
     for kind in kinds.split(","):
         if kind not in _RUNTIMES:
             raise typer.BadParameter(f"{kind}: one of render, infer", param_hint="--kinds")
-        if _RUNTIMES[kind] not in installed_runtimes():
+        if _RUNTIMES[kind] not in installed_runtimes(RunnerSettings(device=device)):
             _say(f"{kind}: {_RUNTIMES[kind]} is not installed here")
             continue
         made = _render if kind == "render" else _infer

@@ -18,7 +18,7 @@ from jobs.constraints import parse_region
 from jobs.errors import BadInput
 from jobs.spec import explain
 from node.agent import folder_of
-from node.hardware import Hardware, probe
+from node.hardware import device_ids, probe
 from node.setup.config import DeviceChoice, Hours, NodeConfig
 from node.setup.service import container_text, unit_text
 from node.setup.watch import keep_running
@@ -36,19 +36,6 @@ def register(app: typer.Typer) -> None:
     app.command("start")(_start)
     app.command("unit")(_unit)
     app.command("container")(_container)
-
-
-def _devices(hardware: Hardware) -> list[str]:
-    """What can work here, as --device takes it."""
-    kinds = {"NVIDIA": "OPTIX", "AMD": "HIP", "Intel": "ONEAPI"}
-    counted: dict[str, int] = {}
-    found = []
-    for gpu in hardware.gpus:
-        kind = kinds[gpu.vendor]
-        index = gpu.index if gpu.vendor == "NVIDIA" else counted.setdefault(kind, 0)
-        counted[kind] = counted.get(kind, 0) + 1
-        found.append(f"{kind}:{index}")
-    return [*found, "CPU"]
 
 
 def _setup(
@@ -76,7 +63,7 @@ def _setup(
     """Five questions, each also an option: gateway, devices, price, hours, region. Writes node.json."""
     folder = folder_of(data)
     hardware = probe()
-    there = _devices(hardware)
+    there = device_ids(hardware)
     asks = not yes and sys.stdin.isatty()
     typer.echo(f"{hardware.cpu}, {hardware.threads} threads, {hardware.memory_bytes / 1e9:.0f} GB", err=True)
     for gpu in hardware.gpus:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 
 from jobs.errors import BadInput
-from jobs.pricing import UNIT
+from jobs.pricing import kiln_units
 from node.agent import AgentSettings
 from node.gateway import GatewayClient
 from node.keys import NodeKey
@@ -29,11 +28,8 @@ def units_of(kiln: str | None, option: str = "--stake") -> int | None:
     """KILN as units. Raises BadInput naming the option."""
     if kiln is None:
         return None
-    try:
-        units = int(Decimal(kiln) * UNIT)
-    except (ArithmeticError, ValueError):
-        units = 0
-    if not 0 < units < 2**96:
+    units = kiln_units(kiln)
+    if not units:
         raise BadInput(f"{option} {kiln[:40]}: write a number of KILN above 0")
     return units
 

@@ -9,6 +9,7 @@ from coordinator import admission
 from coordinator.errors import Conflict
 from coordinator.planning import complete_frame
 from coordinator.store.models import Event, Job, Work
+from coordinator.views.eta import courses
 from jobs.states import JobState, WorkState
 from tests.coordinator.world import World
 
@@ -86,6 +87,17 @@ def test_nobody_answers(world: World, job: str) -> None:
         row = session.get_one(Job, job)
         assert (row.state, row.outcome, row.error_code) == (JobState.SETTLING, "failed", "no_word")
         assert "preview" in (row.error or "")
+
+
+@pytest.mark.parametrize(("frames", "left"), [([1], 0), ([1, 2, 3, 4, 5], 3)])
+def test_what_is_left_until_the_preview(world: World, job: str, frames: list[int], left: int) -> None:
+    """An animation's preview ends with the frames it shows, every second here; a still's with its tiles."""
+    with world.db.begin() as session:
+        row = session.get_one(Job, job)
+        row.frames, row.spec = frames, row.spec | {"preview_every": 2}
+        session.flush()
+        course = courses(session, [row], world.db.now())[job]
+        assert (course.frames, course.waiting) == (left, 1)
 
 
 def test_paused_before_its_preview_is_done(world: World, job: str) -> None:

@@ -3,9 +3,10 @@ found in what is shown, proven by the one command that is named, and each refusa
 
 from __future__ import annotations
 
+import functools
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +19,25 @@ from contracts.chain_keeper import call_rpc
 from contracts.client import JobState
 from contracts.deploy import KILN
 from contracts.disputes import Outcome
-from contracts.embedded import EmbeddedChain
-from coordinator.cli import answer
 from coordinator.cli.audit.checks import read_bundle
 from coordinator.cli.audit.onchain import SOUND, check_chain
-from coordinator.cli.endings import Ending
 from coordinator.cli.main import run_command
 from jobs.typed_data import Domain, chain_job_id, commitment_message, receipt_message, sign
 from jobs.wire import ChainInfo
 from tests.cli.test_audit_checks import honest
-from tests.contracts.conftest import RULING, Stack, make_stack
+from tests.contracts.conftest import RULING, Stack
 from tests.contracts.test_stakes import account, operator
+from tests.settlement.conftest import Program
 from verification.receipts import ReceiptTree, Step, receipt_leaf
 
 pytestmark = pytest.mark.chain
 Shown = dict[str, Any]
-Run = Callable[..., tuple[Ending, dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A chain whose jobs can be disputed for a minute, with one auditor."""
-    folder = tmp_path_factory.mktemp("disputes")
-    with EmbeddedChain(folder / "chain.json") as chain:
-        yield make_stack(chain, folder)
 
 
 @pytest.fixture
-def kilnet(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Run:
-    """The program with --json, against the chain alone: how it ended, and its object."""
-
-    def run(*arguments: object, rpc: str | None = None) -> tuple[Ending, dict[str, Any]]:
-        monkeypatch.setattr(answer, "_answers", [])
-        ending = run_command(["dispute", *map(str, arguments), "--rpc", rpc or stack.chain.url, "--json"])
-        out = capsys.readouterr().out
-        assert "\n" not in ending.line
-        return ending, json.loads(out) if out else {}
-
-    return run
+def kilnet(program: Program) -> Program:
+    """`kilnet dispute ... --json` against the chain alone: how it ended, and its object."""
+    return functools.partial(program, "dispute")
 
 
 @pytest.fixture
@@ -188,7 +170,7 @@ def inner_sum(stack: Stack, job: str) -> Made:
     ids=lambda one: getattr(one, "__name__", ""),
 )
 def test_each_fault_is_proven(
-    stack: Stack, kilnet: Run, key: str, tmp_path: Path, make: Callable[[Stack, str], Made], kind: str
+    stack: Stack, kilnet: Program, key: str, tmp_path: Path, make: Callable[[Stack, str], Made], kind: str
 ) -> None:
     """Found in the receipts, sent once, and the proposal is void; nothing is sent without a word; a second time there
     is nothing to prove."""
@@ -217,7 +199,7 @@ def test_what_it_costs_is_said_first(
     assert "the receipt of tile 1 is signed by 0x" in said and "Bond: none. Gas: 0.0" in said, said
 
 
-def test_what_cannot_be_proven_is_said(stack: Stack, kilnet: Run, key: str, tmp_path: Path) -> None:
+def test_what_cannot_be_proven_is_said(stack: Stack, kilnet: Program, key: str, tmp_path: Path) -> None:
     """A sound proposal, leaves that nobody shows, another escrow or chain, no RPC, no coins for gas, no file."""
     job = opened(stack)
     receipts = [receipt(stack, job, 0, KILN), receipt(stack, job, 1, KILN)]
@@ -249,7 +231,7 @@ def test_what_cannot_be_proven_is_said(stack: Stack, kilnet: Run, key: str, tmp_
         assert ending.code == code and told in ending.line, (told, ending)
 
 
-def test_a_node_that_signed_twice_is_slashed(stack: Stack, kilnet: Run, key: str, tmp_path: Path) -> None:
+def test_a_node_that_signed_twice_is_slashed(stack: Stack, kilnet: Program, key: str, tmp_path: Path) -> None:
     """Two results for one lease and token: half of the stake, by one command; what is no evidence is told so."""
     client, node = operator(stack)
     me = client.transactions.address
@@ -286,7 +268,7 @@ def test_a_node_that_signed_twice_is_slashed(stack: Stack, kilnet: Run, key: str
     assert ending.code == 2 and "shown before" in ending.line, ending
 
 
-def test_a_challenge_is_bonded_and_ruled(stack: Stack, kilnet: Run, tmp_path: Path) -> None:
+def test_a_challenge_is_bonded_and_ruled(stack: Stack, kilnet: Program, tmp_path: Path) -> None:
     """From the bond to the slash, by commands alone; what each of them refuses is one line."""
     client, _ = operator(stack)
     me = client.transactions.address
@@ -332,7 +314,7 @@ def test_a_challenge_is_bonded_and_ruled(stack: Stack, kilnet: Run, tmp_path: Pa
     assert ending.code == 2 and "nothing to rule" in ending.line, ending
 
 
-def test_a_challenge_is_dismissed_or_lapses(stack: Stack, kilnet: Run, tmp_path: Path) -> None:
+def test_a_challenge_is_dismissed_or_lapses(stack: Stack, kilnet: Program, tmp_path: Path) -> None:
     """Dismissed the bond is burned, undecided it comes back; what was never challenged is said."""
     rich = account(stack, 3 * KILN)
     mine = "0x" + bytes(rich.transactions._signer().key).hex()
@@ -403,7 +385,7 @@ def test_an_audit_names_the_command(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_an_epoch_names_the_command(
-    stack: Stack, kilnet: Run, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stack: Stack, kilnet: Program, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of an epoch that pays a job whose proposal still stands and is wrong; the command that it names voids it."""
     job = opened(stack)

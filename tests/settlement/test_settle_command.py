@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from eth_account import Account as Key
@@ -12,36 +12,25 @@ from eth_account import Account as Key
 from contracts.chain_keeper import call_rpc
 from contracts.client import ChainClient, JobState
 from contracts.deploy import KILN
-from contracts.embedded import EmbeddedChain
-from coordinator.cli import answer
-from coordinator.cli.main import run_command
 from jobs.typed_data import chain_job_id
-from tests.contracts.conftest import DAY, GRACE, WINDOW, Stack, make_stack
+from tests.contracts.conftest import DAY, GRACE, WINDOW, Stack
 from tests.contracts.test_stakes import account
+from tests.settlement.conftest import Program
 
 pytestmark = pytest.mark.chain
-Settle = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("settle")
-    with EmbeddedChain(folder / "chain.json") as chain:
-        yield make_stack(chain, folder)
+Settle = Callable[..., tuple[int, str, dict[str, Any]]]
 
 
 @pytest.fixture
-def settle(stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Settle:
-    """The command with a key that has coins for gas and nothing else: its exit code, and what it said."""
+def settle(stack: Stack, program: Program) -> Settle:
+    """The command with a key that has coins for gas and nothing else: its exit code, its line and its object."""
     somebody = Key.create()
     call_rpc(stack.chain.url, "anvil_setBalance", somebody.address, hex(10**18))
 
-    def run(job: str, *options: str) -> tuple[int, str]:
-        monkeypatch.setattr(answer, "_answers", [])
-        at = ("--rpc", stack.chain.url, "--escrow", stack.addresses.escrow, "--key", "0x" + bytes(somebody.key).hex())
-        ending = run_command(["settle", job, *at, *(options or ("--yes", "--json"))])
-        assert "\n" not in ending.line
-        return ending.code, ending.line or capsys.readouterr().out
+    def run(job: str, *, yes: bool = True) -> tuple[int, str, dict[str, Any]]:
+        at = ("--escrow", stack.addresses.escrow, "--key", "0x" + bytes(somebody.key).hex())
+        ending, told = program("settle", job, *at, *(["--yes"] if yes else []))
+        return ending.code, ending.line, told
 
     return run
 
@@ -56,21 +45,21 @@ def opened(stack: Stack) -> tuple[str, str]:
 def test_all_of_it_comes_back_where_the_coordinator_vanished(stack: Stack, settle: Settle) -> None:
     """Not before deadline and grace; then by anybody, once, while the intake is paused."""
     job, client = opened(stack)
-    code, said = settle(job)
+    code, said, _ = settle(job)
     assert code == 2 and "the coordinator has another" in said and "refund after that" in said, said
     guardian = ChainClient(stack.chain.url, stack.addresses, stack.chain.keys.guardian.key)
     stack.pass_time(DAY + GRACE + 60)
     guardian.pause()
     try:
-        code, said = settle(job, "--json")
+        code, said, _ = settle(job, yes=False)
         assert code == 2 and "add --yes" in said and stack.coordinator.balance_of(client) == 0
-        code, said = settle(job)
+        code, said, told = settle(job)
     finally:
         guardian.unpause()
     assert code == 0, said
-    assert (json.loads(said)["state"], json.loads(said)["refund"]) == ("refunded", str(100 * KILN))
+    assert (told["state"], told["refund"]) == ("refunded", str(100 * KILN))
     assert stack.coordinator.balance_of(client) == 100 * KILN
-    code, said = settle(job)
+    code, said, _ = settle(job)
     assert code == 2 and "is refunded already" in said and stack.coordinator.balance_of(client) == 100 * KILN
 
 
@@ -78,23 +67,23 @@ def test_what_was_proposed_is_paid_and_the_rest_returns(stack: Stack, settle: Se
     """Not while it can be challenged, nor while auditors decide."""
     job, client = opened(stack)
     stack.coordinator.propose(chain_job_id(job), 40 * KILN, b"r" * 32, 1)
-    code, said = settle(job)
+    code, said, _ = settle(job)
     assert code == 2 and "the challenge window is open for another" in said, said
     rich = account(stack, KILN)
     rich.approve(KILN, stack.addresses.disputes)
     number = rich.challenge(chain_job_id(job), None, bytes(32))
-    code, said = settle(job)
+    code, said, _ = settle(job)
     assert code == 2 and f"challenge {number} first" in said, said
     stack.pass_time(3 * DAY)
     rich.lapse(number)
     stack.pass_time(WINDOW)
-    code, said = settle(job, "--yes")
-    assert code == 0 and f"60.000000 KILN are back at {client}" in said, said
+    code, said, told = settle(job)
+    assert code == 0 and told["refund"] == str(60 * KILN), said
     assert stack.coordinator.escrow(chain_job_id(job)).state is JobState.FINALIZED
     assert stack.coordinator.balance_of(client) == 60 * KILN
     assert "is finalized already" in settle(job)[1]
 
 
 def test_a_job_that_is_none(settle: Settle) -> None:
-    code, said = settle("jnever")
+    code, said, _ = settle("jnever")
     assert code == 2 and "there is no escrow of it" in said, said

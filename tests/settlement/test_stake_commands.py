@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from contracts.client import ChainClient
 from contracts.deploy import KILN
-from contracts.embedded import EmbeddedChain
 from contracts.typed_data import Commitment, commitment_data, reward_leaf, sign
-from coordinator.cli import answer
 from coordinator.cli.endings import Ending
-from coordinator.cli.main import run_command
-from tests.contracts.conftest import UNBONDING, WINDOW, Stack, make_stack
+from tests.contracts.conftest import UNBONDING, WINDOW, Stack
 from tests.contracts.test_stakes import account, address, operator
+from tests.settlement.conftest import Program
 
 pytestmark = pytest.mark.chain
 Run = Callable[..., tuple[Ending, dict[str, Any]]]
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("stakes")
-    with EmbeddedChain(folder / "chain.json") as chain:
-        yield make_stack(chain, folder)
-
-
 @pytest.fixture
-def stake(stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def stake(stack: Stack, program: Program) -> Run:
     """`kilnet stake ... --json` with the key of `who`: how it ended, and its object."""
 
     def run(who: ChainClient, *arguments: object, yes: bool = True) -> tuple[Ending, dict[str, Any]]:
-        monkeypatch.setattr(answer, "_answers", [])
         account = who.transactions.account
         assert account is not None
         key = "0x" + bytes(account.key).hex()
-        at = ["--rpc", stack.chain.url, "--escrow", stack.addresses.escrow, "--key", key, "--json"]
-        ending = run_command(["stake", *map(str, arguments), *at, *(["--yes"] if yes else [])])
-        out = capsys.readouterr().out
-        assert "\n" not in ending.line
-        return ending, json.loads(out) if out else {}
+        at = ["--escrow", stack.addresses.escrow, "--key", key]
+        return program("stake", *arguments, *at, *(["--yes"] if yes else []))
 
     return run
 

@@ -15,6 +15,7 @@ from jobs.pricing import (
     display_kiln,
     divide_price,
     kiln_hours,
+    kiln_units,
     price_usd,
     reward_units,
     split_price,
@@ -119,3 +120,25 @@ def test_kiln_hours_and_dollars() -> None:
 def test_amounts_for_people_are_rounded_down(units: int, places: int, shown: str) -> None:
     """Nobody is shown more than there is."""
     assert display_kiln(units, places) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "units"),
+    [
+        ("25", 25 * UNIT),
+        (" 0.5 ", UNIT // 2),
+        ("1e3", 1000 * UNIT),
+        ("0", 0),
+        ("79228162514.264337593543950335", 2**96 - 1),
+        ("79228162514.264337593543950336", None),
+        ("1e999999", None),
+        ("-1", None),
+        ("nan", None),
+        ("inf", None),
+        ("a lot", None),
+        ("", None),
+    ],
+)
+def test_amounts_as_people_write_them(text: str, units: int | None) -> None:
+    """To the last unit of what a contract can hold; what is no amount is told apart from nothing."""
+    assert kiln_units(text) == units

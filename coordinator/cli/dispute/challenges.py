@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.answer import answer
-from coordinator.cli.dispute.sending import (
+from coordinator.cli.dispute.standing import Number, known
+from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.sending import (
     Escrow,
     GoOn,
     Rpc,
@@ -19,8 +21,7 @@ from coordinator.cli.dispute.sending import (
     gas,
     run,
 )
-from coordinator.cli.dispute.standing import Number, known, when
-from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.times import when
 from coordinator.cli.told import told
 from jobs.addresses import is_address
 from jobs.errors import BadInput

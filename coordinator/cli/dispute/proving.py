@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.answer import answer
-from coordinator.cli.dispute.sending import GoOn, Rpc, client, coin, confirm, find_deployment, gas, run
 from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.sending import GoOn, Rpc, client, coin, confirm, find_deployment, gas, run
 from coordinator.cli.told import told
 from jobs.errors import BadInput, Refused
 from jobs.pricing import display_kiln

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.cli.answer import answer
-from coordinator.cli.dispute.sending import (
+from coordinator.cli.dispute.standing import Number, known
+from coordinator.cli.options import Gateway, Json, Key
+from coordinator.cli.sending import (
     Deployment,
     Escrow,
     GoOn,
@@ -20,8 +22,6 @@ from coordinator.cli.dispute.sending import (
     run,
     wallet,
 )
-from coordinator.cli.dispute.standing import Number, known
-from coordinator.cli.options import Gateway, Json, Key
 from coordinator.cli.told import told
 from jobs.errors import BadInput
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated, Any
 
 import typer
 
-from coordinator.cli.dispute.sending import Deployment
+from coordinator.cli.sending import Deployment
 from coordinator.cli.told import told
 from jobs.errors import BadInput
 
-__all__ = ["Number", "known", "when"]
+__all__ = ["Number", "known"]
 
 Number = Annotated[int, typer.Argument(metavar="CHALLENGE", min=1, help="The challenge's number.")]
 
@@ -32,8 +31,3 @@ def known(where: Deployment, number: int) -> dict[str, Any]:
         "job": None if kept.job is None else "0x" + kept.job.hex(), "operator": kept.operator, "bond": str(kept.bond),
         "until": until,
     }  # fmt: skip
-
-
-def when(at: int) -> str:
-    """A Unix time in words."""
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))

@@ -23,7 +23,8 @@ _KEPT = 2
 # picks by timing, so two runs may pick two algorithms.
 _PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
     "CUDAExecutionProvider": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC", "do_copy_in_default_stream": "1"},
-    "ROCMExecutionProvider": {"miopen_conv_exhaustive_search": "0"},
+    # Tuning picks kernels by timing.
+    "MIGraphXExecutionProvider": {"migraphx_exhaustive_tune": "0"},
 }
 
 ort.set_default_logger_severity(3)
