@@ -4,43 +4,31 @@ steps before it, so that nothing is left behind."""
 from __future__ import annotations
 
 import hashlib
-import json
 import queue
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.cli.endings import Interrupted
 from coordinator.cli.looks import StillLooks
+from jobs.client.outcome import NOT_DELIVERED, check_price
 from jobs.client.transfers import Delivered
-from jobs.errors import BadInput, JobFailed, KilnetError, Refused, Unavailable
+from jobs.errors import KilnetError, Refused, Unavailable
 from jobs.states import JOB_FINAL, JobState
 from jobs.tiles import RenderTile
 from jobs.wire import JobView
 
 if TYPE_CHECKING:
     from coordinator.cli.display import Display
-    from coordinator.cli.intake import Submission
     from jobs.client import Client
-    from jobs.outputs import Format
+    from jobs.submission import Submission
 
-__all__ = [
-    "NOT_DELIVERED",
-    "accept",
-    "check_ended",
-    "deliver",
-    "deliver_preview",
-    "follow",
-    "goes_on",
-    "quoted",
-    "written",
-]
+__all__ = ["accept", "deliver", "deliver_preview", "follow", "goes_on", "quoted"]
 
 _RETRY_SECONDS = 1.0
 _PACES = (0.3, 2.0)
@@ -48,9 +36,6 @@ _PACES = (0.3, 2.0)
 own state is shown at once."""
 _GRACE_SECONDS = 60.0
 """The gateway itself ends an admission at the deadline, and says why: that answer is waited for."""
-_OPENED_OTHERWISE = ("escrow_taken", "escrow_gone")
-NOT_DELIVERED = ("preview", "reference")
-"""Kinds of output that are looks at the job and no part of what was ordered."""
 
 
 @contextmanager
@@ -71,7 +56,7 @@ def quoted(
         job_id = client.create_job(submission.spec, submission.manifest, idempotency_key=idempotency_key).id
         patience = submission.spec.deadline_s + _GRACE_SECONDS
         job = client.wait_quote(job_id, timeout=patience, on_change=display.job)
-        _check_price(job, submission.spec.max_price_usd)
+        check_price(job, submission.spec.max_price_usd, named="--max-price")
         yield job
     finally:
         if job_id is not None:
@@ -83,16 +68,6 @@ def _withdraw(client: Client, job_id: str) -> None:
     with suppress(KilnetError):
         if client.job(job_id).state in (JobState.ADMITTING, JobState.QUOTED):
             client.cancel(job_id)
-
-
-def _check_price(job: JobView, cap: float | None) -> None:
-    assert job.quote is not None
-    if cap is not None and Decimal(job.quote.price_usd) > Decimal(str(cap)):
-        raise BadInput(
-            f"the quote is {job.quote.price_usd} USD, above --max-price {cap:g}; raise it, or ask for fewer frames, "
-            "samples or pixels",
-            code="price_cap",
-        )
 
 
 def accept(client: Client, job: JobView, *, deadline_s: int, ask: Callable[[JobView], bool] | None) -> JobView:
@@ -205,42 +180,3 @@ def deliver_preview(client: Client, job: JobView, out: Path, display: Display) -
     out.mkdir(parents=True, exist_ok=True)
     path.write_bytes(picture.png)
     return [Delivered(path=path, sha256=hashlib.sha256(picture.png).hexdigest(), kind="preview", frame=frame)]
-
-
-def written(delivered: Sequence[Delivered], out: Path, names: Sequence[str] | None, wanted: Format) -> list[Delivered]:
-    """What is made of delivered predictions in `out`: the items' names (items.json), and the form that is wanted
-    (nothing more for npz). Raises BadInput."""
-    from jobs.manifest import hash_file
-    from jobs.outputs import Format, convert
-
-    made: list[Path] = []
-    for one in [one for one in delivered if one.kind == "predictions"]:
-        if names is not None:
-            told = json.dumps({"names": list(names)}, ensure_ascii=False)
-            (out / "items.json").write_text(told, encoding="utf-8")
-        if wanted is not Format.NPZ:
-            made += convert(one.path, wanted, names)
-    return [
-        Delivered(path=file, sha256=hash_file(file, relative_to=file.parent).sha256, kind=str(wanted), frame=None)
-        for path in made
-        for file in (sorted(path.iterdir()) if path.is_dir() else [path])
-    ]
-
-
-def check_ended(job: JobView) -> None:
-    """Raises JobFailed where the job ended without what was asked for, BadInput where nobody came to do it."""
-    if job.state is JobState.FAILED:
-        if job.error_code == "no_nodes":
-            # Nothing failed: there was nobody to do what was asked.
-            raise BadInput(
-                f"job {job.id}: {job.error}; connect a node that fits, or choose a later --deadline", code="no_nodes"
-            )
-        if (job.error_code or "").startswith("escrow_") and job.error_code not in _OPENED_OTHERWISE:
-            # The contract refused the order itself: too few tokens, an order or a permit that has expired.
-            raise BadInput(f"job {job.id}: {job.error}; nothing was charged", code=job.error_code)
-        raise JobFailed(
-            f"job {job.id} failed: {job.error or 'no reason given'}; what was not spent is refunded",
-            code=job.error_code or "job_failed",
-        )
-    if job.state is JobState.CANCELLED:
-        raise JobFailed(f"job {job.id} was cancelled; what had passed is paid, the rest refunded", code="cancelled")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,9 @@ from jobs.spec import InferSpec, RenderSpec, explain, parse_deadline, parse_fram
 
 if TYPE_CHECKING:
     from coordinator.cli.display import Display
-    from jobs.manifest import Manifest
+    from jobs.submission import Submission
 
-__all__ = [
-    "USUAL_PREVIEW", "Common", "Submission", "batch_submission", "infer_submission", "render_spec", "render_submission",
-]  # fmt: skip
+__all__ = ["USUAL_PREVIEW", "Common", "infer_submission", "render_spec", "render_submission"]
 
 USUAL_PREVIEW = 16
 """Where only --preview is said: every 16th frame first, or 1/16 of a still's samples."""
@@ -41,17 +39,6 @@ class Common:
         price = parse_price(self.max_price)
         deadline = {} if self.deadline is None else {"deadline_s": parse_deadline(self.deadline)}
         return {"name": self.name or default_name, "max_price_usd": price, **deadline, **self.constraints}
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A job that can be submitted."""
-
-    spec: RenderSpec | InferSpec
-    manifest: Manifest
-    sources: dict[str, Path]
-    names: tuple[str, ...] | None = None
-    """What the items of a batch are called."""
 
 
 def render_spec(scene: Path, common: Common, options: Mapping[str, Any]) -> RenderSpec:
@@ -88,14 +75,16 @@ def _option(line: str) -> str:
 @contextmanager
 def render_submission(scene: Path, spec: RenderSpec, display: Display) -> Iterator[Submission]:
     """The packed scene; temporary files end with the context. Raises BadInput, Unavailable."""
-    from jobs.packing import check_blend, pack_scene
+    from jobs.packing import check_blend
+    from jobs.submission import scene_submission
 
     check_blend(scene)
     display.step(f"reading {scene.name} and what it needs")
-    with pack_scene(scene) as packed:
-        yield Submission(spec=spec, manifest=packed.manifest, sources=packed.sources)
+    with scene_submission(scene, spec) as ready:
+        yield ready
 
 
+@contextmanager
 def infer_submission(
     model: Path,
     inputs: Path,
@@ -106,31 +95,18 @@ def infer_submission(
     display: Display,
     size: str | None = None,
     outputs: Sequence[str] = (),
-) -> AbstractContextManager[Submission]:
-    """The model and its batch, from options as typed; see batch_submission."""
+) -> Iterator[Submission]:
+    """The model and its batch, from options as typed; temporary files end with the context. Raises BadInput naming the
+    option."""
+    from jobs.submission import batch_submission
+
     fields = {**common.fields(model.stem), "tap": tap, "outputs": tuple(outputs)}
     pixels = None if size is None else parse_resolution(size)
-    return batch_submission(model, inputs, fields, resize=resize, size=pixels, display=display)
-
-
-@contextmanager
-def batch_submission(
-    model: Path,
-    inputs: Path,
-    fields: Mapping[str, Any],
-    *,
-    resize: bool,
-    size: tuple[int, int] | None,
-    display: Display,
-) -> Iterator[Submission]:
-    """The model and its batch, `fields` being those of the job spec that the batch does not decide; temporary files end
-    with the context. Raises BadInput."""
-    from jobs.inputs import prepare_batch
-
+    try:
+        # The batch decides these two; here they only let the options be checked before anything is read.
+        InferSpec.model_validate({**fields, "items": 1, "shard_items": 1})
+    except ValidationError as error:
+        raise BadInput(_option(explain(error))) from error
     display.step(f"checking {inputs.name or inputs} against {model.name}")
-    with prepare_batch(model, inputs, resize=resize, size=size, outputs=fields.get("outputs", ())) as batch:
-        try:
-            spec = InferSpec.model_validate({**fields, "items": batch.items, "shard_items": batch.shard_items})
-        except ValidationError as error:
-            raise BadInput(_option(explain(error))) from error
-        yield Submission(spec=spec, manifest=batch.manifest, sources=batch.sources, names=batch.names)
+    with batch_submission(model, inputs, fields, resize=resize, size=pixels) as ready:
+        yield ready

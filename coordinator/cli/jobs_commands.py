@@ -153,8 +153,9 @@ def _watch(
 
     from coordinator.cli.connection import Access, connect
     from coordinator.cli.display import make_display
-    from coordinator.cli.flow import check_ended, deliver, follow
+    from coordinator.cli.flow import deliver, follow
     from coordinator.cli.report import job_report, job_table
+    from jobs.client.outcome import check_ended
 
     display = make_display()
     try:

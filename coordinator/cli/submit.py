@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from coordinator.cli.answer import answer
 from coordinator.cli.connection import Access, connect
 from coordinator.cli.endings import Interrupted
-from coordinator.cli.flow import accept, check_ended, deliver, deliver_preview, follow, goes_on, quoted, written
+from coordinator.cli.flow import accept, deliver, deliver_preview, follow, goes_on, quoted
 from coordinator.cli.report import job_report, job_table, quote_report, quote_table
+from jobs.client.outcome import check_ended, written
 from jobs.errors import BadInput, KilnetError
 from jobs.outputs import Format
 from jobs.states import JobState
@@ -22,9 +23,9 @@ from jobs.wire import Info, JobView
 
 if TYPE_CHECKING:
     from coordinator.cli.display import Display
-    from coordinator.cli.intake import Submission
     from jobs.client import Client
     from jobs.client.transfers import Delivered
+    from jobs.submission import Submission
 
 __all__ = ["Terms", "quote_only", "submit"]
 

@@ -31,7 +31,7 @@ from coordinator.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from coordinator.cli.intake import Submission
+    from jobs.submission import Submission
 
 __all__ = ["register"]
 

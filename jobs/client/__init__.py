@@ -9,7 +9,8 @@
         client.download_outputs(job.id, Path("out"))
 
 AsyncClient has the same calls, awaited. `events`, `passed_tiles`, `frames` and `items` iterate over what happens as it
-happens. Needs httpx, eth-account and pydantic; neither Celery nor a chain library. Errors are those of jobs.errors.
+happens, `run_pipeline` over the steps of a pipeline.yaml. Needs httpx, eth-account and pydantic; neither Celery nor a
+chain library. Errors are those of jobs.errors.
 """
 
 from jobs.client.account import FramePicture
@@ -19,10 +20,11 @@ from jobs.client.errors import GatewayBadInput, GatewayRefused
 from jobs.client.events import JobEvent
 from jobs.client.key import address_of, read_key
 from jobs.client.results import Items
+from jobs.client.steps import StepResult
 from jobs.client.transfers import Delivered
 from jobs.client.webhooks import read_webhook
 
 __all__ = [
     "AsyncClient", "Client", "Delivered", "FramePicture", "GatewayBadInput", "GatewayRefused", "Items", "JobEvent",
-    "address_of", "read_key", "read_webhook",
+    "StepResult", "address_of", "read_key", "read_webhook",
 ]  # fmt: skip

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from jobs.client import transfers
 from jobs.client.calls import Calls
@@ -21,9 +22,9 @@ from jobs.errors import BadInput, JobFailed, Refused, Unavailable
 from jobs.evidence import Evidence
 from jobs.manifest import Manifest
 from jobs.pricing import display_kiln
-from jobs.spec import InferSpec, RenderSpec
+from jobs.spec import InferSpec, RenderSpec, explain
 from jobs.states import JOB_FINAL, JobState
-from jobs.wire import AcceptJob, AccountView, ChainInfo, CreateJob, Info, JobView, OutputView, PageCode
+from jobs.wire import AcceptJob, AccountView, ChainInfo, ChangeJob, CreateJob, Info, JobView, OutputView, PageCode
 
 __all__ = ["Account", "FramePicture"]
 
@@ -149,6 +150,13 @@ class Account:
             chain=chain, key=key, client=address, job=job, cap=cap, deadline=int(time.time()) + deadline_s,
             permit_nonce=account.permit_nonce,
         )  # fmt: skip
+
+    def change(self, job: str, *, priority: int | None, cap_usd: Decimal | None) -> Program[JobView]:
+        try:
+            body = ChangeJob(priority=priority, cap_usd=cap_usd)
+        except ValidationError as error:
+            raise BadInput(explain(error)) from error
+        return self.post(JobView, f"/v1/jobs/{job}/change", body=body)
 
     def wait(self, job: str) -> Program[JobView]:
         while True:

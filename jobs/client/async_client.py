@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
@@ -16,6 +16,7 @@ from jobs.client.calls import HEADERS, READ_SECONDS, Calls, base_url
 from jobs.client.events import JobEvent, follow
 from jobs.client.key import Credentials
 from jobs.client.results import Items
+from jobs.client.steps import Confirm, StepChange, StepResult
 from jobs.client.transfers import Delivered, Progress
 from jobs.client.waiting import Waiting
 from jobs.evidence import Evidence
@@ -27,7 +28,6 @@ from jobs.wire import (
     AddTarget,
     ApiKeyCreated,
     ApiKeyView,
-    ChangeJob,
     ConfirmTarget,
     CreateApiKey,
     Info,
@@ -39,6 +39,9 @@ from jobs.wire import (
     TileView,
 )
 
+if TYPE_CHECKING:
+    from jobs.pipeline import Pipeline
+
 __all__ = ["AsyncClient"]
 
 
@@ -46,7 +49,8 @@ class AsyncClient:
     """Client for asyncio or trio: the same calls with the same errors, over httpx.AsyncClient. For one event loop.
     Close it with `aclose`, or use it as an asynchronous context.
 
-    Disk and hashing run in threads; callbacks are called in the loop, `progress` of an upload too.
+    Disk and hashing run in threads, and `confirm` of a pipeline; other callbacks are called in the loop, `progress` of
+    an upload too.
     """
 
     def __init__(
@@ -203,9 +207,8 @@ class AsyncClient:
     async def change(self, job: str, *, priority: int | None = None, cap_usd: Decimal | None = None) -> JobView:
         """Change a job that has not ended: its priority among the account's own jobs (-100..100, the higher first), or
         its cap, at most what is in escrow: nothing more is begun that might go over it, and the job waits until the cap
-        is raised again. What is left out stays. Raises BadInput for a cap above the escrow."""
-        body = ChangeJob(priority=priority, cap_usd=cap_usd)
-        return await self._driver.run(self._account.post(JobView, f"/v1/jobs/{job}/change", body=body))
+        is raised again. What is left out stays. Raises BadInput for a cap above the escrow or another priority."""
+        return await self._driver.run(self._account.change(job, priority=priority, cap_usd=cap_usd))
 
     async def cancel(self, job: str) -> JobView:
         """End the job: what has passed is paid, the rest refunded."""
@@ -245,6 +248,30 @@ class AsyncClient:
         """Items of a batch as they pass, a tile's at a time (`first` says which), until the job has ended. Raises
         BadInput for a job that renders."""
         return self._driver.iterate(results.items(self._account, job))
+
+    def run_pipeline(
+        self,
+        pipeline: Pipeline,
+        out: Path,
+        *,
+        confirm: Confirm = lambda _: True,
+        on_change: StepChange = lambda _step, _job: None,
+    ) -> AsyncIterator[StepResult]:
+        """Run a pipeline's steps (jobs.pipeline.load_pipeline): each StepResult as it ends, its files in the folder
+        `out`/STEP. Steps that can be priced are quoted first; `confirm` is shown what is new (default: yes) and all of
+        it is ordered or none, within the pipeline's cap; a step that takes another's pictures is quoted once they are
+        there. `on_change` sees each step's job whenever it was looked at.
+
+        Run again with the same pipeline it goes on where it was: what is done or ordered is neither made nor paid
+        twice. Leaving the iteration withdraws what was not ordered; what was goes on, but what comes after it is not
+        begun.
+
+        Raises the first error, which names its step and what goes on: BadInput over a cap or the balance and for what
+        cannot be done, Refused `declined` where `confirm` says no, JobFailed, Unavailable.
+        """
+        from jobs.client.pipelines import run_pipeline  # with YAML and tables, which other calls do without
+
+        return self._driver.iterate(run_pipeline(self._account, pipeline, out, confirm=confirm, on_change=on_change))
 
     async def wait(self, job: str) -> JobView:
         """The job once it has ended, however it ended."""

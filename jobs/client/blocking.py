@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from jobs.client.effects import Alone, Close, Next, Open, Program, Send, Sleep, Tell, Together, Work
+from jobs.client.effects import Afterwards, Alone, Close, Next, Open, Program, Send, Sleep, Tell, Together, Work
 
 __all__ = ["PARALLEL", "Blocking"]
 
@@ -92,6 +92,9 @@ class Blocking:
             case Alone(program):
                 with self._alone:
                     return self.run(program)
+            case Afterwards(program):
+                opened.callback(self.run, program)
+                return None
         raise TypeError(f"{effect!r} is no effect")
 
     def _together(self, programs: Sequence[Program[Any]]) -> list[Any]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["Alone", "Close", "Next", "Open", "Program", "Send", "Sleep", "Tell", "Together", "Work", "each"]
+__all__ = [
+    "Afterwards", "Alone", "Close", "Next", "Open", "Program", "Send", "Sleep", "Tell", "Together", "Work", "each",
+]  # fmt: skip
 
 _T = TypeVar("_T")
 Program = Generator[Any, Any, _T]
@@ -72,6 +74,14 @@ class Alone:
     """A program of which a client runs one at a time. Comes to its result."""
 
     program: Program[Any]
+
+
+@dataclass(frozen=True)
+class Afterwards:
+    """A program that is run once the one that asks has ended, however that was: an error, Ctrl-C, a cancelled task, an
+    iteration that was left. It must not raise what is to be told."""
+
+    program: Program[None]
 
 
 @dataclass(frozen=True)

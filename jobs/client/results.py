@@ -14,6 +14,7 @@ from jobs.client import transfers
 from jobs.client.account import Account
 from jobs.client.effects import Program, Tell, Work, each
 from jobs.client.events import JobEvent, follow
+from jobs.client.outcome import NOT_DELIVERED
 from jobs.contract import InferContract
 from jobs.errors import BadInput
 from jobs.items import split_items, unpack
@@ -22,8 +23,6 @@ from jobs.tiles import InferTile
 from jobs.wire import JobView, OutputView, TileView
 
 __all__ = ["Items", "frames", "items", "tiles"]
-
-_NO_RESULT = ("preview", "reference")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def frames(account: Account, job: str, folder: Path, only: Callable[[OutputView]
         if event.type != "output":
             return
         output = OutputView.model_validate({name: event.data.get(name) for name in OutputView.model_fields})
-        if output.kind in _NO_RESULT or output.path in brought or not only(output):
+        if output.kind in NOT_DELIVERED or output.path in brought or not only(output):
             return
         brought.add(output.path)
         for one in (yield from transfers.download_outputs(account.calls, [output], folder)):

@@ -11,12 +11,13 @@ import anyio.to_thread
 import httpx
 
 from jobs.client.blocking import PARALLEL
-from jobs.client.effects import Alone, Close, Next, Open, Program, Send, Sleep, Tell, Together, Work
+from jobs.client.effects import Afterwards, Alone, Close, Next, Open, Program, Send, Sleep, Tell, Together, Work
 
 __all__ = ["Waiting"]
 
 _T = TypeVar("_T")
 _CONNECT_SECONDS = 10.0
+_AFTERWARDS_SECONDS = 30.0
 
 
 class _Steps:
@@ -114,7 +115,15 @@ class Waiting:
             case Alone(program):
                 async with self._alone:
                     return await self.run(program)
+            case Afterwards(program):
+                opened.push_async_callback(self._afterwards, program)
+                return None
         raise TypeError(f"{effect!r} is no effect")
+
+    async def _afterwards(self, program: Program[None]) -> None:
+        """Also where the task was cancelled, but not for long then."""
+        with anyio.move_on_after(_AFTERWARDS_SECONDS, shield=True):
+            await self.run(program)
 
     async def _together(self, programs: Sequence[Program[Any]]) -> list[Any]:
         results: list[Any] = [None] * len(programs)

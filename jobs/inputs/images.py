@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,10 +41,13 @@ def image_batch(
     *,
     resize: bool = False,
     size: tuple[int, int] | None = None,
+    only: Collection[str] | None = None,
 ) -> ImageBatch:
-    """The folder's pictures for the model's only input, scaled to `size` (width, height), or with `resize` to what the
-    model takes. Raises BadInput where there are none, one cannot be read, or a size does not fit, naming the file."""
-    files = sorted((path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES), key=_natural)
+    """The folder's pictures (those that `only` names, else all) for the model's only input, scaled to `size` (width,
+    height), or with `resize` to what the model takes. Raises BadInput where there are none, one cannot be read, or a
+    size does not fit, naming the file."""
+    there = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    files = sorted((path for path in there if only is None or path.name in only), key=_natural)
     if not files:
         raise BadInput(f"{folder}: holds no images; put .png, .jpg, .webp, .bmp or .tif files in it")
     if inputs is None:

@@ -8,7 +8,7 @@ import math
 import os
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,18 +54,19 @@ def prepare_batch(
     resize: bool = False,
     size: tuple[int, int] | None = None,
     outputs: Sequence[str] = (),
+    only: Collection[str] | None = None,
 ) -> Iterator[PreparedBatch]:
     """The model and its items; temporary files end with the context.
 
     `inputs` is an .npz, .npy, .parquet, .arrow or .feather file (with the items' names as `name`, if they have any), or
-    a folder of images (scaled to `size`, width by height, or to the model's size if `resize`);
+    a folder of images (those that `only` names; scaled to `size`, width by height, or to the model's size if `resize`);
     `outputs` are those that will be asked for. Raises BadInput for a broken model, weights outside its folder, an
     output that it does not have, an empty folder, zero items, inputs whose names, dtypes or shapes do not fit, and NaN:
     each naming what, where and the remedy.
     """
     files = read_model(model)
     _check_outputs(files, outputs)
-    batch = _read_batch(inputs, files, resize=resize, size=size)
+    batch = _read_batch(inputs, files, resize=resize, size=size, only=only)
     with tempfile.TemporaryDirectory(prefix="kilnet-batch-") as folder:
         staging = Path(folder)
         sources = {f"model/{model.name}": model}
@@ -91,9 +92,11 @@ def _check_outputs(files: ModelFiles, outputs: Sequence[str]) -> None:
         raise BadInput(f"{files.path}: has no output {unknown[0]!r}; choose of {known}")
 
 
-def _read_batch(inputs: Path, files: ModelFiles, *, resize: bool, size: tuple[int, int] | None) -> Batch:
+def _read_batch(
+    inputs: Path, files: ModelFiles, *, resize: bool, size: tuple[int, int] | None, only: Collection[str] | None
+) -> Batch:
     if inputs.is_dir():
-        return image_batch(inputs, files.inputs, resize=resize, size=size)
+        return image_batch(inputs, files.inputs, resize=resize, size=size, only=only)
     arrays, names = read_table(inputs)
     if names is not None and NAME_COLUMN in {one.name for one in files.inputs or ()}:
         raise BadInput(

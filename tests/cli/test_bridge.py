@@ -25,7 +25,9 @@ def test_what_is_no_request_is_told_in_a_line_and_the_rest_goes_on(tmp_path: Pat
         tmp_path, "nonsense", "[1]", '{"do": "hello"}', '{"id": 1, "do": "dance"}', '{"id": 2, "do": "check"}',
         '{"id": 3, "do": "check", "scene": "x.blend", "options": {"nodes": 1}}', '{"id": 4, "do": "stop", "what": 9}',
         '{"id": 5, "do": "check", "scene": "x.blend", "options": {"frames": "ten"}}',
-        '{"id": 6, "do": "quote", "job": 7}', "[" * 100_000,
+        '{"id": 6, "do": "quote", "job": 7}', "[" * 100_000, '{"id": 7, "do": "change", "job": "j"}',
+        '{"id": 8, "do": "change", "job": "j", "priority": true}',
+        '{"id": 9, "do": "change", "job": "j", "cap_usd": "much"}',
     )  # fmt: skip
     assert code == 0 and "Traceback" not in err
     said = {one["id"]: one for one in answers if one["id"] is not None}
@@ -33,7 +35,8 @@ def test_what_is_no_request_is_told_in_a_line_and_the_rest_goes_on(tmp_path: Pat
     assert "there is no request 'dance'" in said[1]["message"] and "scene must be text" in said[2]["message"]
     assert "no option 'nodes'" in said[3]["message"] and said[4]["event"] == "done"
     assert "--frames" in said[5]["message"] and "write 1, 1-10" in said[5]["message"]
-    assert said[6]["event"] == "error"
+    assert said[6]["event"] == "error" and "nothing to change" in said[7]["message"]
+    assert "priority must be a whole number" in said[8]["message"] and "write an amount of USD" in said[9]["message"]
 
 
 def test_without_a_gateway_it_says_how_to_get_one(tmp_path: Path) -> None:

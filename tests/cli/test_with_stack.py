@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from coordinator.stack import LocalStack, temporary_stack
+from tests.support.models import matte
 from tests.unit.test_inputs import items, model
 
 pytestmark = [pytest.mark.stack, pytest.mark.blender, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -148,25 +149,6 @@ steps:
 """
 
 
-def _matte(path: Path) -> None:
-    """Pictures in, pictures out: a 3x3 filter and a sigmoid, float 0..1."""
-    import numpy as np
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = np.random.default_rng(3).standard_normal((3, 3, 3, 3)).astype(np.float32)
-    nodes = [
-        helper.make_node("Conv", ["x", "W"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
-        helper.make_node("Sigmoid", ["c"], ["alpha"]),
-    ]
-    graph = helper.make_graph(
-        nodes, "matte", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8])],
-        [helper.make_tensor_value_info("alpha", TensorProto.FLOAT, ["N", 3, 8, 8])],
-        [numpy_helper.from_array(weights, "W")],
-    )  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-
-
 def test_a_pipeline_feeds_pictures_to_a_model_and_is_not_paid_twice(shell: Shell) -> None:
     """Frames are rendered, matted and labelled, in order and by name; run again, all are the jobs that they were; over
     the cap nothing is ordered."""
@@ -176,8 +158,11 @@ def test_a_pipeline_feeds_pictures_to_a_model_and_is_not_paid_twice(shell: Shell
     from jobs.inputs.files import read_table
 
     model(shell.folder / "m.onnx")
-    _matte(shell.folder / "matte.onnx")
+    matte(shell.folder / "matte.onnx")
     (shell.folder / "p.yaml").write_text(_PIPELINE.format(cap=5))
+    # A frame of an earlier run is no item of this one.
+    (shell.folder / "pipe" / "beauty").mkdir(parents=True)
+    Image.new("RGB", (64, 64)).save(shell.folder / "pipe" / "beauty" / "frame_0009.png")
     steps = shell.json("pipeline", "run", "p.yaml", "--out", "pipe")["steps"]
     assert [one["state"] for one in steps.values()] == ["done", "done", "done"]
     labels = read_table(shell.folder / "pipe" / "label" / "predictions.parquet")
@@ -185,8 +170,8 @@ def test_a_pipeline_feeds_pictures_to_a_model_and_is_not_paid_twice(shell: Shell
     assert names == list(labels.names or ()) == ["frame_0001.png", "frame_0002.png"]
     # The labels are those of the mattes, in their order: the model sums a picture's values.
     for name, label in zip(names, labels.arrays["y"], strict=True):
-        matte = np.asarray(Image.open(shell.folder / "pipe" / "matte" / "alpha" / name), np.float32) / 255
-        np.testing.assert_allclose(label, np.full(5, matte.sum()), rtol=1e-4)
+        picture = np.asarray(Image.open(shell.folder / "pipe" / "matte" / "alpha" / name), np.float32) / 255
+        np.testing.assert_allclose(label, np.full(5, picture.sum()), rtol=1e-4)
     again = shell.json("pipeline", "run", "p.yaml", "--out", "pipe")["steps"]
     assert [one["job"] for one in again.values()] == [one["job"] for one in steps.values()]
     (shell.folder / "p.yaml").write_text(_PIPELINE.format(cap=0.0000001).replace("1-2", "1"))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import anyio
 import httpx
 import pytest
 
-from jobs.client import Client
+from jobs.client import AsyncClient, Client
 from tests.coordinator.conftest import sqlite_url
 from tests.coordinator.gateway.conftest import Served, broker, served
 
-__all__ = ["Faults", "broker", "faulty", "served", "sqlite_url"]
+__all__ = ["Faults", "broker", "faulty", "gather", "served", "sqlite_url"]
 
 
 class _CutStream(httpx.SyncByteStream):
@@ -63,3 +65,16 @@ def faulty(served: Served) -> Iterator[tuple[Client, Faults]]:
     faults = Faults()
     with Client(served.url, served.world.owner.key, patience=5, transport=faults) as client:
         yield client, faults
+
+
+def gather(served: Served, awaited: bool, iterate: Callable[[Any], Any]) -> list[Any]:
+    """All that the client of this kind iterates over, as the world's owner."""
+    if not awaited:
+        with Client(served.url, served.world.owner.key, patience=5) as client:
+            return list(iterate(client))
+
+    async def main() -> list[Any]:
+        async with AsyncClient(served.url, served.world.owner.key, patience=5) as client:
+            return [one async for one in iterate(client)]
+
+    return anyio.run(main)

@@ -7,33 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import numpy as np
 import pytest
 
 from coordinator.judging import draw, judge
 from coordinator.states import change_job
 from coordinator.store.models import Job
-from jobs.client import AsyncClient, Client
 from jobs.errors import BadInput
 from jobs.states import JobState, WorkKind
+from tests.client.conftest import gather
 from tests.coordinator.gateway.conftest import Served
 from tests.coordinator.gateway.test_views import QUOTE
 from tests.coordinator.world import true_bytes
 from tests.web.fair import Fair, Frame
-
-
-def _gather(served: Served, awaited: bool, iterate: Callable[[Any], Any]) -> list[Any]:
-    """All that the client of this kind iterates over."""
-    if not awaited:
-        with Client(served.url, served.world.owner.key, patience=5) as client:
-            return list(iterate(client))
-
-    async def main() -> list[Any]:
-        async with AsyncClient(served.url, served.world.owner.key, patience=5) as client:
-            return [one async for one in iterate(client)]
-
-    return anyio.run(main)
 
 
 def _beside(work: Callable[[], None], gather: Callable[[], list[Any]]) -> list[Any]:
@@ -59,15 +45,15 @@ def test_tiles_and_frames_as_they_pass(served: Served, tmp_path: Path, awaited: 
         fair.deliver(job, frame, 1)
         fair.settle(job)
 
-    tiles = _beside(rest, lambda: _gather(served, awaited, lambda client: client.passed_tiles(job)))
+    tiles = _beside(rest, lambda: gather(served, awaited, lambda client: client.passed_tiles(job)))
     assert sorted(tile.index for tile in tiles) == [0, 1] and all(tile.state == "done" for tile in tiles)
     with served.client(fair.owner) as client:
         assert all(client.read_blob(tile.result) for tile in tiles)
-    frames = _gather(served, awaited, lambda client: client.frames(job, tmp_path / "out"))
+    frames = gather(served, awaited, lambda client: client.frames(job, tmp_path / "out"))
     assert [(one.frame, one.path.name) for one in frames] == [(1, "0001.png")], "neither preview nor reference"
     assert frames[0].path.read_bytes() == frame.png()
     with pytest.raises(BadInput, match="renders frames"):
-        _gather(served, awaited, lambda client: client.items(job))
+        gather(served, awaited, lambda client: client.items(job))
 
 
 @pytest.mark.parametrize("awaited", [False, True], ids=["Client", "AsyncClient"])
@@ -95,7 +81,7 @@ def test_items_as_they_pass(served: Served, awaited: bool) -> None:
             change_job(session, row, JobState.SETTLING, outcome="done")
             change_job(session, row, JobState.DONE)
 
-    found = _beside(work, lambda: _gather(served, awaited, lambda client: client.items(job)))
+    found = _beside(work, lambda: gather(served, awaited, lambda client: client.items(job)))
     assert sorted(items.first for items in found) == [0, 4, 8] and all(items.count == 4 for items in found)
     for items in found:
         [values] = items.outputs.values()

@@ -23,6 +23,7 @@ __all__ = ["follow"]
 _LOOK_SECONDS = 0.5
 _FINEST = 0.01
 """Progress that moved by less is not told."""
+_NEWS = ("state", "tiles_passed", "waiting_for", "priority", "cap_usd")
 
 
 def follow(client: Client, request: Request, job_id: str, folder: Path | None) -> JobView:
@@ -35,7 +36,7 @@ def follow(client: Client, request: Request, job_id: str, folder: Path | None) -
         while True:
             view = client.job(job_id)
             fields = told(view)
-            now = (*(fields[name] for name in ("state", "tiles_passed", "waiting_for")), view.progress // _FINEST)
+            now = (*(fields[name] for name in _NEWS), view.progress // _FINEST)
             if now != before:
                 before = now
                 request.say("job", **fields)

@@ -54,6 +54,13 @@ class Request:
             raise BadInput(f"{self.do}: {name} must be text")
         return value
 
+    def number(self, name: str) -> int | None:
+        """A field that may be left out and must be a whole number. Raises BadInput."""
+        value = self._fields.get(name)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise BadInput(f"{self.do}: {name} must be a whole number")
+        return value
+
     def options(self) -> dict[str, Any]:
         """The field `options`: what a person would type after the command, by name. Raises BadInput."""
         value = self._fields.get("options", {})

@@ -17,8 +17,8 @@ from jobs.states import JobState
 
 if TYPE_CHECKING:
     from coordinator.cli.bridge.lines import Request
-    from coordinator.cli.intake import Submission
     from jobs.client import Client
+    from jobs.submission import Submission
     from jobs.wire import JobView
 
 __all__ = ["Requests"]
@@ -46,6 +46,7 @@ class Requests:
             "hello": self._hello, "check": self._check, "quote": self._quote, "order": self._order,
             "follow": self._follow, "fetch": self._fetch, "withdraw": self._withdraw, "cancel": self._steer,
             "pause": self._steer, "resume": self._steer, "approve": self._steer, "reject": self._steer,
+            "change": self._change,
         }  # fmt: skip
 
     def carry_out(self, request: Request) -> dict[str, Any]:
@@ -171,7 +172,7 @@ class Requests:
 
     def _fetch(self, request: Request) -> dict[str, Any]:
         """The job's files into a folder."""
-        from coordinator.cli.flow import NOT_DELIVERED
+        from jobs.client.outcome import NOT_DELIVERED
 
         delivered = self._connected().download_outputs(
             request.text("job"), Path(request.text("out")), only=lambda output: output.kind not in NOT_DELIVERED,
@@ -191,6 +192,16 @@ class Requests:
         view: JobView = getattr(self._connected(), request.do)(request.text("job"))
         self._unanswered.discard(view.id)
         return told(view)
+
+    def _change(self, request: Request) -> dict[str, Any]:
+        """Another place among the account's own jobs, another cap, or both."""
+        from coordinator.cli.options import parse_usd
+
+        priority, cap = request.number("priority"), request.text("cap_usd", "")
+        if priority is None and not cap:
+            raise BadInput("change: nothing to change; give priority or cap_usd")
+        amount = parse_usd("cap_usd", cap) if cap else None
+        return told(self._connected().change(request.text("job"), priority=priority, cap_usd=amount))
 
 
 class _Steps(PlainDisplay):

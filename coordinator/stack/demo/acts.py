@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from coordinator.cli.flow import accept, check_ended, deliver, follow, quoted
+from coordinator.cli.flow import accept, deliver, follow, quoted
 from coordinator.cli.intake import Common, infer_submission, render_spec, render_submission
 from jobs.client import Client, Delivered
+from jobs.client.outcome import check_ended
 from jobs.errors import Unavailable
 from jobs.wire import JobView
 
 if TYPE_CHECKING:
     from coordinator.cli.display import Display
-    from coordinator.cli.intake import Submission
+    from jobs.submission import Submission
 
 __all__ = ["ITEMS", "Act", "Batch", "animation", "batch", "make_batch", "read_batch", "still"]
 
