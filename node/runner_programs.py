@@ -115,6 +115,7 @@ def _onnx_program(settings: RunnerSettings, threads: int) -> _Program:
     runtime, inside = find_runtime(), "/runner/node/runners/onnx"
     provider, index = onnx_provider(settings.device)
     arguments: tuple[str, ...] = ("--provider", provider, "--device", str(index), "--threads", str(threads))
+    arguments += ("--memory", str(settings.memory_bytes))
     if threads >= len(os.sched_getaffinity(0)) > 1:
         # The operator gave this node the whole machine: threads that wait spin, which changes no bit.
         arguments += ("--spin",)

@@ -36,11 +36,11 @@ ITEMS = 10
 class Bench:
     """A runner with its two folders."""
 
-    def __init__(self, folder: Path, memory_bytes: int) -> None:
+    def __init__(self, folder: Path, memory_bytes: int, *, threads: int = 2) -> None:
         self.assets, self.scratch = folder / "assets", folder / "scratch"
         for path in (self.assets, self.scratch):
             path.mkdir()
-        settings = RunnerSettings(threads=2, memory_bytes=memory_bytes)
+        settings = RunnerSettings(threads=threads, memory_bytes=memory_bytes)
         self.runner = RunnerProcess(runner_spec(settings, ONNX, scratch=self.scratch, folder=self.assets))
         self.runner.start()
 
@@ -175,6 +175,24 @@ def test_an_item_has_the_same_bytes_alone_in_a_run_and_in_any_company(sample: tu
     for items in ([3], [9, 0], [7, 3, 5, 1, 0], list(reversed(range(ITEMS)))):
         assert np.array_equal(infer(bench, contract, items=items), whole[items])
     assert np.array_equal(infer(bench, contract, first=5, count=3), whole[5:8])
+
+
+@pytest.mark.parametrize("threads", [1, 3, 8])
+def test_an_item_has_the_same_bytes_with_any_number_of_threads(
+    sample: tuple[Bench, dict[str, Any]], tmp_path: Path, threads: int
+) -> None:
+    """So with one micro-batch at a time, with three, and with four of two threads each; in the order of the items."""
+    bench, described = sample
+    contract = {**described["contract"], "micro_batch": 1}  # as many micro-batches as there are items
+    whole = infer(bench, contract)
+    other = Bench(tmp_path, 2 * GIB, threads=threads)
+    try:
+        for name in ("a.npz", "b.npz", "reference.onnx"):
+            shutil.copyfile(bench.assets / name, other.assets / name)
+        assert np.array_equal(infer(other, contract), whole)
+        assert np.array_equal(infer(other, contract), whole)
+    finally:
+        other.runner.stop(grace=0)
 
 
 def test_cheaper_weights_stand_out_in_the_fingerprint(sample: tuple[Bench, dict[str, Any]]) -> None:

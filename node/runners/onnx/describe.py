@@ -16,6 +16,7 @@ from .fingerprint import FINGERPRINT_BYTES, FINGERPRINT_FLOATS
 from .gap import measure_gap
 from .infer import Profile, run_batch
 from .instrument import instrumented, tap_candidates
+from .lanes import anonymous_bytes, each, lanes_within
 from .session import OPTIMIZATION, Sessions, bounded, instruction_set, run
 from .signature import Axis, chosen_outputs, concrete_inputs, declared_inputs, random_batch, seen_outputs
 from .wire import RequestError, Work
@@ -79,7 +80,7 @@ def describe(sessions: Sessions, request: dict[str, Any], work: Work) -> dict[st
             timings = {}
             for batch in batches:
                 profile = Profile({**contract, "micro_batch": batch}, sessions)
-                timings[batch] = _time(session, profile, feed, options)
+                timings[batch] = _time(sessions, session, profile, feed, options)
                 work.progress(0.5 + 0.3 * len(timings) / len(batches), f"timed batches of {batch}")
             known["batch_seconds"] = {str(batch): seconds for batch, seconds in timings.items()}
             profile = Profile({**contract, "micro_batch": batches[0]}, sessions)
@@ -219,18 +220,26 @@ def _trouble(session: Any, profile: Profile, feed: _Feed, options: Any, least: i
     return ""
 
 
-def _time(session: Any, profile: Profile, feed: _Feed, options: Any) -> float:
-    """Seconds of one micro-batch, fingerprint included: the median of what fits the time, at least three."""
-    batch = feed.batch(profile.micro_batch, 3)
-    run_batch(session, profile, batch, profile.micro_batch, options)
+def _time(sessions: Sessions, session: Any, profile: Profile, feed: _Feed, options: Any) -> float:
+    """Seconds for each micro-batch, fingerprint included, with as many of them at a time as in a tile: the median of
+    what fits the time, at least three."""
+    batch, before = feed.batch(profile.micro_batch, 3), anonymous_bytes()
+
+    def one(_: int) -> None:
+        run_batch(session, profile, batch, profile.micro_batch, options)
+
+    one(0)
+    used = anonymous_bytes()
+    lanes = lanes_within(sessions.lanes, used=used, growth=used - before, limit=sessions.memory)
+    each(lanes, one, range(lanes))
     taken: list[float] = []
     while len(taken) < 3 or (sum(taken) < _TIMING_SECONDS and len(taken) < 200):
         started = time.perf_counter()
-        run_batch(session, profile, batch, profile.micro_batch, options)
+        each(lanes, one, range(lanes))
         taken.append(time.perf_counter() - started)
         if sum(taken) > 20:
             break
-    return float(np.median(taken))
+    return float(np.median(taken)) / lanes
 
 
 def _count(files: object, inputs: tuple[Tensor, ...]) -> int | None:

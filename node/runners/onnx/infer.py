@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import onnxruntime as ort
 
 from .arrays import Items, tensors
 from .fingerprint import FINGERPRINT_BYTES, fingerprints
+from .lanes import anonymous_bytes, each
 from .session import OPTIMIZATION, Sessions, bounded, run
 from .wire import RequestError, Work
 
@@ -100,38 +102,48 @@ def infer(
 
     Both go through the same micro-batches with the same padding, and an item's bits depend neither on its place in
     the batch nor on its companions (that was checked when the model was described), so both give an item the same
-    bytes.
+    bytes. Several micro-batches are under way at a time; the file has the items in their order.
     """
     profile = Profile(request.get("contract"), sessions, other_class=request.get("other_class") is True)
     model, out = Path(str(request.get("model"))), Path(str(request.get("out")))
-    items = Items(request.get("inputs"), profile.inputs, lambda: work.progress(done, "waiting for inputs"))
     wanted = chosen if chosen is not None else range(request["first"], request["first"] + request["count"])
     if len(wanted) == 0:
         raise RequestError("bad_request", "no items asked for")
-    started, done = time.perf_counter(), 0.0
-    session = sessions.open(model)
-    if profile.tap not in {output.name for output in session.get_outputs()}:
+    started, done = time.perf_counter(), 0
+    items = Items(
+        request.get("inputs"), profile.inputs, lambda: work.progress(done / len(wanted), "waiting for inputs")
+    )
+    opened = sessions.open(model)
+    if profile.tap not in {output.name for output in opened.session.get_outputs()}:
         raise RequestError(
             "not_instrumented", f"the model has no output {profile.tap!r}: instrument it first", scene_fault=True
         )
     loaded = time.perf_counter()
-    with out.open("wb") as file, ThreadPoolExecutor(1) as packer, bounded(request.get("timeout")) as options:
+    reading, counting, computing = threading.Lock(), threading.Lock(), threading.Semaphore(1)
+    with out.open("wb") as file, bounded(request.get("timeout")) as options:
 
-        def pack(values: list[np.ndarray], count: int) -> None:
-            file.write(pack_batch(profile, values, count))
-
-        # While the device computes a batch, the one before it is hashed down and written: never more than one waits.
-        before: Future[None] | None = None
-        for start in range(0, len(wanted), profile.micro_batch):
+        def one(start: int) -> None:
+            nonlocal done
             here = wanted[start : start + profile.micro_batch]
-            values = run(session, profile.names, items.rows(here, profile.micro_batch), options)
-            if before is not None:
-                before.result()
-            before = packer.submit(pack, values, len(here))
-            done = (start + len(here)) / len(wanted)
-            work.progress(done, f"{start + len(here)} of {len(wanted)} items")
-        assert before is not None
-        before.result()
+            with reading:
+                batch = items.rows(here, profile.micro_batch)
+            with computing:
+                values = run(opened.session, profile.names, batch, options)
+            packed = pack_batch(profile, values, len(here))
+            if os.pwrite(file.fileno(), packed, start * profile.item_bytes) != len(packed):
+                raise OSError("the result could not be written whole; make room in the scratch folder")
+            with counting:
+                done += len(here)
+                work.progress(done / len(wanted), f"{done} of {len(wanted)} items")
+
+        starts = iter(range(0, len(wanted), profile.micro_batch))
+        if not opened.tried and opened.lanes > 1:
+            before = anonymous_bytes()
+            one(next(starts))
+            sessions.fit(model, opened, growth=anonymous_bytes() - before)
+        computing = threading.Semaphore(opened.lanes)
+        # Where one computes at a time, another is read or packed meanwhile.
+        each(max(2, opened.lanes), one, starts)
     return {
         "path": out.name,
         "items": len(wanted),

@@ -28,7 +28,8 @@ def run() -> None:
     parser = argparse.ArgumentParser(prog="onnx runner")
     parser.add_argument("--provider", default="CPUExecutionProvider", help="the execution provider that must be used")
     parser.add_argument("--device", type=int, default=0, help="index of the GPU")
-    parser.add_argument("--threads", type=int, default=1, help="threads inside an operator")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads in all")
+    parser.add_argument("--memory", type=int, default=0, help="bytes that may be taken; 0: any")
     parser.add_argument("--spin", action="store_true", help="let idle threads spin: for machines that do nothing else")
     options = parser.parse_args()
     available = ort.get_available_providers()
@@ -36,7 +37,9 @@ def run() -> None:
         sys.stderr.write(f"{options.provider} is not in this build of ONNX Runtime, which has {', '.join(available)}\n")
         os._exit(3)
     threads = max(1, options.threads)
-    sessions = Sessions(provider=options.provider, device=options.device, threads=threads, spin=options.spin)
+    sessions = Sessions(
+        provider=options.provider, device=options.device, threads=threads, spin=options.spin, memory=options.memory
+    )
     ready = {"event": "ready", "protocol": PROTOCOL, "runtime": "onnxruntime", "version": ort.__version__}
     send({**ready, "providers": [options.provider], "cpu": instruction_set(), "threads": sessions.threads})
     start_alive_thread()

@@ -6,12 +6,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
 
+from .lanes import anonymous_bytes, lanes_of, lanes_within
 from .wire import RequestError
 
 __all__ = ["OPTIMIZATION", "Sessions", "bounded", "instruction_set"]
@@ -30,24 +32,52 @@ _PROVIDER_OPTIONS: dict[str, dict[str, str]] = {
 ort.set_default_logger_severity(3)
 
 
+@dataclass
+class Opened:
+    """A session, and how many micro-batches it may be given at a time."""
+
+    session: Any
+    lanes: int
+    tried: bool = False
+    """Whether `lanes` is known to fit the memory."""
+
+
 class Sessions:
-    """Makes sessions for one device and keeps the last two."""
+    """Makes sessions for one device and keeps the last two. `memory` is what all of them may take, in bytes; 0: any.
 
-    def __init__(self, *, provider: str, device: int, threads: int, spin: bool = False) -> None:
-        self.provider, self.device, self.threads, self.spin = provider, device, threads, spin
-        self._kept: OrderedDict[tuple[str, int, int], ort.InferenceSession] = OrderedDict()
+    On a CPU several micro-batches are computed at a time, each with its share of the threads. A GPU computes one at a
+    time, and the next is read or the last one packed meanwhile."""
 
-    def open(self, model: Path) -> ort.InferenceSession:
+    def __init__(self, *, provider: str, device: int, threads: int, spin: bool = False, memory: int = 0) -> None:
+        self.provider, self.device, self.threads, self.spin, self.memory = provider, device, threads, spin, memory
+        self.lanes = lanes_of(threads) if provider == "CPUExecutionProvider" else 1
+        """How many micro-batches are computed at a time, where the memory allows it."""
+        self._kept: OrderedDict[tuple[str, int, int], Opened] = OrderedDict()
+
+    def open(self, model: Path) -> Opened:
         """The session for the file `model`, made now unless the very same file was opened before."""
-        found = model.stat()
-        key = (str(model), found.st_mtime_ns, found.st_size)
-        session = self._kept.pop(key, None)
-        if session is None:
-            session = self.make(str(model))
-        self._kept[key] = session
+        key = self._key(model)
+        opened = self._kept.pop(key, None) or Opened(self.make(str(model)), self.lanes)
+        return self._keep(key, opened)
+
+    def fit(self, model: Path, opened: Opened, *, growth: int) -> None:
+        """Give it as many lanes as the memory allows, now that a first micro-batch is known to need `growth` bytes."""
+        lanes = lanes_within(opened.lanes, used=anonymous_bytes(), growth=growth, limit=self.memory)
+        if lanes != opened.lanes:
+            opened.session = None  # before there is a second one
+            opened.session, opened.lanes = self.make(str(model), lanes=lanes), lanes
+        opened.tried = True
+
+    def _keep(self, key: tuple[str, int, int], opened: Opened) -> Opened:
+        self._kept[key] = opened
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        return session
+        return opened
+
+    @staticmethod
+    def _key(model: Path) -> tuple[str, int, int]:
+        found = model.stat()
+        return str(model), found.st_mtime_ns, found.st_size
 
     def make(
         self,
@@ -56,14 +86,16 @@ class Sessions:
         folder: Path | None = None,
         weights: Mapping[str, np.ndarray] | None = None,
         level: Any = None,
+        lanes: int = 0,
     ) -> ort.InferenceSession:
         """A new session from a path, or from a model's bytes with its external data in `folder` or given as `weights`;
-        at another `level` of optimisation than the contract's only to see what that changes.
+        at another `level` of optimisation than the contract's only to see what that changes. It is to compute for so
+        many `lanes` at a time; 0: as many as this device may have.
 
         Raises RequestError `model_failed` (the runtime refuses the model), `provider_unavailable` (the device does not
         run it, whether loudly or by silently handing it to the CPU), `out_of_memory`.
         """
-        options = self._options()
+        options = self._options(lanes or self.lanes)
         if level is not None:
             options.graph_optimization_level = level
         if folder is not None:
@@ -85,11 +117,11 @@ class Sessions:
             )
         return session
 
-    def _options(self) -> Any:
+    def _options(self, lanes: int) -> Any:
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.intra_op_num_threads = self.threads
+        options.intra_op_num_threads = max(1, self.threads // lanes)
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         options.log_severity_level = 3
