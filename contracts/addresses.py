@@ -27,6 +27,7 @@ class Addresses:
     oracle: str = ""
     deploy_block: int = 0
     """The block to begin looking for events at."""
+    bond: str = ""
 
     def save(self, path: Path) -> None:
         """Writes JSON atomically."""

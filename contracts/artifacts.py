@@ -7,7 +7,15 @@ from typing import Any
 
 __all__ = ["CONTRACTS", "abi", "bytecode", "errors_abi", "vectors"]
 
-CONTRACTS = ("KilnToken", "NodeRegistry", "JobEscrow", "Disputes", "RewardDistributor", "PriceOracle")
+CONTRACTS = (
+    "KilnToken",
+    "NodeRegistry",
+    "JobEscrow",
+    "Disputes",
+    "RewardDistributor",
+    "PriceOracle",
+    "CoordinatorBond",
+)
 """Everything that is deployed, in that order."""
 
 

@@ -10,6 +10,7 @@ NonceUsed; BadSigningKey; TransactionPending.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from contracts.bonds import BondActions
 from contracts.disputes import DisputeActions
 from contracts.errors import ChainError, Reverted
 from contracts.reader import (
@@ -47,7 +48,7 @@ class RewardClaim:
     proof: tuple[bytes, ...]
 
 
-class ChainClient(StakeActions, DisputeActions, ChainReader):
+class ChainClient(StakeActions, DisputeActions, BondActions, ChainReader):
     """One account at one deployment: reading, and all that can be sent."""
 
     def prepare_open_for(

@@ -66,6 +66,10 @@ class Connection:
     def _oracle(self) -> Contract:
         return self._optional("PriceOracle", self.addresses.oracle)
 
+    @cached_property
+    def _bond(self) -> Contract:
+        return self._optional("CoordinatorBond", self.addresses.bond)
+
     def _optional(self, name: str, address: str) -> Contract:
         if not address:
             raise NotDeployed(f"the address of {name} is not known here: take it from the deployment's addresses")

@@ -14,7 +14,7 @@ from contracts.errors import ChainError
 __all__ = ["FULL", "LEAST_LINES", "Reached", "measure"]
 
 LEAST_LINES = 0.95
-FULL = ("JobEscrow", "RewardDistributor", "ReceiptTree")
+FULL = ("JobEscrow", "RewardDistributor", "ReceiptTree", "CoordinatorBond")
 """Settlement and claims: every branch of these."""
 
 

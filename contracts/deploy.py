@@ -1,6 +1,6 @@
 """Deploys the contracts and gives everybody their role. May be repeated: what is there is kept."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ class DeployParams:
     """The first panel; the guardian alone if there is none."""
     threshold: int = 1
     """How many of them must sign."""
+    longest_job: int = 90 * 24 * 3600
+    """Time to a deadline for which the coordinator's bond stands; its notice is that, 30 days, and two disputes."""
     price: int = KILN // 10
     """USD per KILN with 18 decimals."""
     price_bounds: tuple[int, int] = (KILN // 1_000, 1_000 * KILN)
@@ -104,11 +106,12 @@ def deploy(
     work = _Deployment(web3, rpc, TxSender(web3, rpc, chain_id, account_from_key(deployer_key)))
     if params.faucet is not None and not work.is_local():
         raise ChainError(f"{rpc} is no local chain: its genesis supply is not ours to mint; leave the faucet out")
-    addresses = work.known(addresses_file, chain_id)
+    addresses = known = work.known(addresses_file, chain_id)
     if addresses is None:
         addresses = work.create(params, treasury, chain_id)
-        if addresses_file is not None:
-            addresses.save(addresses_file)
+    addresses = work.with_bond(addresses, params)
+    if addresses_file is not None and addresses != known:
+        addresses.save(addresses_file)
     work.wire(addresses, params, coordinator, signer)
     return addresses
 
@@ -177,6 +180,13 @@ class _Deployment:
         limits = (params.price_max_change_bps, params.price_min_interval, params.price_max_age)
         oracle = self._create("PriceOracle", self.deployer, params.price, (*params.price_bounds, *limits))
         return Addresses(chain_id, token, escrow, distributor, registry, disputes, oracle, block)
+
+    def with_bond(self, addresses: Addresses, params: DeployParams) -> Addresses:
+        """With the coordinator's bond, which no other contract knows: deployments without one are given one."""
+        with translated(self.url):
+            if addresses.bond and self.web3.eth.get_code(Web3.to_checksum_address(addresses.bond)):
+                return addresses
+        return replace(addresses, bond=self._create("CoordinatorBond", addresses.escrow, params.longest_job))
 
     def wire(self, addresses: Addresses, params: DeployParams, coordinator: str, signer: str) -> None:
         guardian = params.guardian or self.deployer

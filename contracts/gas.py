@@ -21,7 +21,15 @@ from contracts.client import ChainClient, RewardClaim
 from contracts.deploy import KILN, DeployParams, deploy
 from contracts.embedded import EmbeddedChain
 from contracts.errors import ChainError
-from contracts.typed_data import Commitment, commitment_data, node_key_data, reward_leaf, sign
+from contracts.typed_data import (
+    Acknowledgement,
+    Commitment,
+    acknowledgement_data,
+    commitment_data,
+    node_key_data,
+    reward_leaf,
+    sign,
+)
 
 __all__ = ["SNAPSHOT", "TOLERANCE", "Settled", "compare", "measure", "settlements"]
 
@@ -101,6 +109,19 @@ class _Bench:
         self.pass_time(_DAY + 120)
         gas["refund"] = client.refund(jobs[3]).gas_used
 
+    def bonds(self) -> None:
+        giver, anybody, gas = self.client(1_000 * KILN), self.client(0), self.gas
+        signer, node = Account.create(), Account.create()
+        giver.approve(2**256 - 1, self.addresses.bond)
+        gas["deposit, into a bond"] = giver.deposit_bond(signer.address, 100 * KILN).gas_used
+        job = secrets.token_bytes(32)
+        giver.open(job, KILN, giver.time() + _DAY)
+        self.coordinator.cancel(job)
+        for tile, first in ((0, " first"), (1, "")):
+            told = Acknowledgement(job, tile, secrets.token_bytes(32), node.address, b"r" * 32, KILN)
+            signed = sign(acknowledgement_data(told, self.addresses), signer)
+            gas["claim, from a bond" + first] = anybody.claim_bond(told, signed).gas_used
+
     def rewards(self) -> None:
         accounts = sorted(Account.create().address for _ in range(_ACCOUNTS))
         anybody = self.client(0)
@@ -138,6 +159,7 @@ def measure() -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder, EmbeddedChain(Path(folder) / "chain.json") as chain:
         bench = _Bench(chain)
         bench.jobs()
+        bench.bonds()
         bench.rewards()
         bench.stakes()
         return bench.gas

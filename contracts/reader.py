@@ -13,6 +13,7 @@ from eth_abi.abi import decode
 from hexbytes import HexBytes
 from web3 import Web3
 
+from contracts.bonds import BondViews
 from contracts.disputes import DisputeViews, Sibling, receipt_tuple
 from contracts.reverts import translated
 from contracts.stakes import StakeViews
@@ -55,6 +56,13 @@ class EscrowState:
     """0 before a proposal."""
     voided: int = 0
     """How many proposals of the job were proven or ruled wrong."""
+    voided_at: int = 0
+    """When the latest of them was; 0 before."""
+
+    def last_proposal(self, grace: int) -> int:
+        """The last second in which a price can be proposed; after it there is only the refund. The first voiding gives
+        `grace` from then on."""
+        return max(self.deadline, self.voided_at if self.voided == 1 else 0) + grace
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class RewardEpoch:
     """From when claims are made on it; 0 once they are."""
 
 
-class ChainReader(StakeViews, DisputeViews):
+class ChainReader(StakeViews, DisputeViews, BondViews):
     """All that stands on chain, without a key."""
 
     def escrow(self, job: bytes) -> EscrowState:
@@ -108,10 +116,12 @@ class ChainReader(StakeViews, DisputeViews):
         Whoever starts work compares ``client``, ``cap`` and ``deadline`` with the order first: anybody can open
         anything under an id that has become known.
         """
-        client, deadline, proposed_at, state, voided, cap, price, count, _, root = self._call(
+        client, deadline, proposed_at, state, voided, cap, price, count, voided_at, root = self._call(
             self._escrow, "escrowOf", job
         )
-        return EscrowState(JobState(state), client, cap, deadline, price, bytes(root), count, proposed_at, voided)
+        return EscrowState(
+            JobState(state), client, cap, deadline, price, bytes(root), count, proposed_at, voided, voided_at
+        )
 
     def terms(self) -> EscrowTerms:
         """What the escrow was deployed with."""

@@ -9,6 +9,16 @@ _KILN = 10**18
 _STATES = ("never opened", "open", "proposed", "disputed", "finalized", "refunded")
 
 
+_CLAIMABLE = (
+    "check its id",
+    "after deadline and grace `kilnet settle JOB` refunds it, and then it can be claimed",
+    "it is paid by its receipts once it is final, and the bond owes nothing",
+    "its challenge is decided first",
+    "it was paid by its receipts, and the bond owes nothing",
+    "it can be claimed",
+)
+
+
 def _kiln(amount: int) -> str:
     return f"{amount / _KILN:.6f}".rstrip("0").rstrip(".") + " KILN"
 
@@ -107,6 +117,22 @@ SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {
     "InvalidPanel": lambda a: f"{a['auditors']} auditors of whom {a['threshold']} must sign are no panel",
     "InvalidAuditor": lambda a: f"{a['auditor']} cannot be an auditor, or is named twice",
     "PanelPending": lambda a: f"a panel was announced and takes office at {a['activeAt']} (unix time): wait for that",
+    "JobsTooLong": lambda a: f"a bond for jobs of {a['longest']} s is longer than the escrow takes, {a['most']} s",
+    "NothingDeposited": lambda _: "a deposit of nothing: name an amount above 0",
+    "NoBond": lambda a: (
+        f"there is no bond of {a['signer']}: the acknowledgement was changed, or signed by somebody else, for another "
+        "chain or another contract"
+    ),
+    "JobNotRefunded": lambda a: f"{_job(a)} is {_STATES[a['state']]}: {_CLAIMABLE[a['state']]}",
+    "AcknowledgementPaid": lambda a: (
+        f"lease 0x{a['lease'].hex()} was paid {_kiln(a['paid'])} from the bond: nothing more is owed for it"
+    ),
+    "BondExhausted": lambda a: (
+        f"the bond of {a['signer']} can pay nothing more: {_kiln(a['owed'])} can be claimed when somebody adds to it"
+    ),
+    "BondTooSmall": lambda a: f"the bond of {a['signer']} is {_kiln(a['has'])}, and {_kiln(a['asked'])} were to leave",
+    "NoNotice": lambda a: f"{a['signer']} gave no notice, or nothing is left of what it was about: give notice first",
+    "NoticeRunning": lambda a: f"the notice runs for another {a['readyAt'] - a['time']} s: withdraw after that",
     "StalePrice": lambda a: (
         f"the last price is of {a['reportedAt']} (unix time), older than {a['maxAge']} s: wait for a fresh report"
     ),

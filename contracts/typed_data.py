@@ -15,10 +15,12 @@ from hexbytes import HexBytes
 from contracts.addresses import Addresses
 
 __all__ = [
+    "Acknowledgement",
     "Commitment",
     "JobOrder",
     "Permit",
     "Receipt",
+    "acknowledgement_data",
     "commitment_data",
     "job_order_data",
     "node_key_data",
@@ -48,6 +50,14 @@ _TYPES = {
         ("price", "uint256"),
     ],
     "Commitment": [("lease", "bytes32"), ("token", "uint64"), ("root", "bytes32"), ("cells", "uint64")],
+    "Acknowledgement": [
+        ("job", "bytes32"),
+        ("tile", "uint64"),
+        ("lease", "bytes32"),
+        ("node", "address"),
+        ("root", "bytes32"),
+        ("amount", "uint256"),
+    ],
     "NodeKey": [("node", "address"), ("operator", "address")],
     "Ruling": [("challenge", "uint256"), ("upheld", "bool"), ("slashBps", "uint16")],
     "Permit": [
@@ -113,6 +123,22 @@ class Commitment:
     cells: int
 
 
+@dataclass(frozen=True)
+class Acknowledgement:
+    """A coordinator's word that a tile was delivered to it whole."""
+
+    job: bytes
+    """32 bytes."""
+    tile: int
+    lease: bytes
+    """32 bytes."""
+    node: str
+    root: bytes
+    """32 bytes: the Merkle root that the node committed to."""
+    amount: int
+    """What the tile earns if it passes."""
+
+
 def job_order_data(order: JobOrder, addresses: Addresses) -> dict[str, Any]:
     """Typed data of an order, to be signed by its client."""
     return _message("JobOrder", _kilnet(addresses), vars(order))
@@ -126,6 +152,12 @@ def receipt_data(receipt: Receipt, addresses: Addresses) -> dict[str, Any]:
 def commitment_data(commitment: Commitment, addresses: Addresses) -> dict[str, Any]:
     """Typed data of a commitment, to be signed by a node."""
     return _message("Commitment", _kilnet(addresses), vars(commitment))
+
+
+def acknowledgement_data(told: Acknowledgement, addresses: Addresses) -> dict[str, Any]:
+    """Typed data of an acknowledgement, to be signed by the coordinator."""
+    domain = _kilnet(addresses) | {"verifyingContract": addresses.bond}
+    return _message("Acknowledgement", domain, vars(told))
 
 
 def node_key_data(node: str, operator: str, addresses: Addresses) -> dict[str, Any]:

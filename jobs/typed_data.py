@@ -13,7 +13,8 @@ from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 __all__ = [
-    "Domain", "chain_job_id", "commitment_message", "completion_message", "lease_id_bytes", "node_key_message",
+    "Domain", "acknowledgement_message", "chain_job_id", "commitment_message", "completion_message", "lease_id_bytes",
+    "node_key_message",
     "node_owner_message", "order_message", "permit_message", "prepare_to_sign", "receipt_message", "recover",
     "recover_text", "sign", "sign_text", "signing_digest",
 ]  # fmt: skip
@@ -48,6 +49,14 @@ _TYPES: dict[str, list[dict[str, str]]] = {
         {"name": "token", "type": "uint64"},
         {"name": "root", "type": "bytes32"},
         {"name": "result", "type": "bytes32"},
+    ],
+    "Acknowledgement": [
+        {"name": "job", "type": "bytes32"},
+        {"name": "tile", "type": "uint64"},
+        {"name": "lease", "type": "bytes32"},
+        {"name": "node", "type": "address"},
+        {"name": "root", "type": "bytes32"},
+        {"name": "amount", "type": "uint256"},
     ],
     "NodeKey": [
         {"name": "node", "type": "address"},
@@ -148,6 +157,22 @@ def receipt_message(
         "price": price,
     }
     return _message("Receipt", _kilnet(domain), fields)
+
+
+def acknowledgement_message(
+    *, chain_id: int, bond: str, job: str, tile: int, lease: str, node: str, root: bytes, amount: int
+) -> dict[str, Any]:
+    """The coordinator's word that a tile was delivered to it whole, and what that earns if it passes, in units of KILN:
+    owed from the bond at `bond` if the job is refunded without a verdict."""
+    fields = {
+        "job": chain_job_id(job),
+        "tile": tile,
+        "lease": lease_id_bytes(lease),
+        "node": to_checksum_address(node),
+        "root": root,
+        "amount": amount,
+    }
+    return _message("Acknowledgement", _kilnet(Domain(chain_id=chain_id, escrow=bond)), fields)
 
 
 def permit_message(

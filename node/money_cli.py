@@ -1,7 +1,8 @@
-"""`kilnet node earnings`, `claim`, `unbond`, `withdraw`: the operator's money."""
+"""`kilnet node earnings`, `claim`, `claims`, `unbond`, `withdraw`: the operator's money."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Annotated
 
 import typer
 
-from jobs.errors import BadInput
+from jobs.errors import BadInput, KilnetError
 from jobs.pricing import display_kiln
 from node.agent import folder_of
+from node.claims import chain_of_kept, claim_bonds, claim_lines, claims_json, forget_paid, look_at_claims
 from node.earnings import ALL, both, claim_rewards, earnings_lines, unbond_stake, withdraw_stake
 from node.gateway import GatewayClient, Transport
 from node.keys import NodeKey
+from node.outbox import Acknowledgements
 from node.stake.command import units_of
 
 __all__ = ["register"]
@@ -32,7 +35,7 @@ DEFAULT_DATA = Path("~/.local/share/kilnet/node")
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (earnings, claim, unbond, withdraw):
+    for command in (earnings, claim, claims, unbond, withdraw):
         app.command()(command)
 
 
@@ -85,6 +88,57 @@ def claim(
     else:
         typer.echo(f"claimed {both(amount, view.kiln_per_usd).strip()} for {view.account}")
         typer.echo(f"transaction {sent}")
+
+
+def claims(
+    gateway: Annotated[
+        str | None, typer.Option("--gateway", envvar="KILNET_GATEWAY", help="URL of the gateway, if it still answers.")
+    ] = None,
+    data: Data = DEFAULT_DATA,
+    operator_key: OperatorKey = None,
+    rpc: Rpc = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Claim what can be claimed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What was delivered and is not paid, by the coordinator's own signed word; what of it its bond owes since the job
+    was refunded. With --yes that is claimed, for whoever answers for this node on chain. Needs no gateway."""
+    folder = folder_of(data)
+    if not (folder / "outbox").is_dir():
+        raise BadInput(f"--data {data}: no node has worked with this folder; name that of the node")
+    with contextlib.closing(Acknowledgements(folder / "outbox")) as store:
+        kept = store.all()
+        chain = chain_of_kept(kept, rpc or _rpc_of(gateway, data))
+        found = look_at_claims(chain, kept)
+        payer = NodeKey.load(folder / "key") if operator_key is None else NodeKey.load(operator_key)
+        sent = claim_bonds(chain, payer, found) if yes else []
+        if sent:
+            found = look_at_claims(chain, kept)
+        forget_paid(store, found)
+    if as_json:
+        typer.echo(json.dumps({"acknowledgements": claims_json(found), "transactions": sent}))
+        return
+    for line in claim_lines(found, chain.now()):
+        typer.echo(line)
+    for one in sent:
+        typer.echo(f"transaction {one}")
+    if yes and not sent:
+        typer.echo("nothing to claim")
+    elif not yes and any(one.owed and one.covered for one in found):
+        typer.echo("claim it: the same command with --yes")
+
+
+def _rpc_of(gateway: str | None, data: Path) -> str:
+    """Where the gateway says that its chain is. Raises BadInput where nobody says so."""
+    why = "no gateway is named"
+    if gateway is not None:
+        try:
+            where = _client(gateway, data)[0].info(patience=0).chain
+            if where is not None and where.rpc_url is not None:
+                return where.rpc_url
+            why = "the gateway names none"
+        except KilnetError as error:
+            why = str(error)
+    raise BadInput(f"the chain's RPC is not known ({why}): name one with --rpc")
 
 
 def unbond(

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {CoordinatorBond} from "../src/CoordinatorBond.sol";
 import {DisputeTypes} from "../src/DisputeTypes.sol";
 import {Disputes} from "../src/Disputes.sol";
 import {EscrowTypes} from "../src/EscrowTypes.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
 import {SignedMessages} from "../src/SignedMessages.sol";
 import {Base} from "./Base.sol";
+import {Bonds} from "./players/Bonds.sol";
 import {Jobs} from "./players/Jobs.sol";
 import {Rewards} from "./players/Rewards.sol";
 import {Stakes} from "./players/Stakes.sol";
 import {World} from "./players/World.sol";
 
 /// @dev Plays everybody at random.
-contract Player is Jobs, Stakes, Rewards {
+contract Player is Bonds, Stakes, Rewards {
     constructor(World.Parts memory given) {
         setUpWorld(given);
     }
@@ -50,14 +52,16 @@ contract InvariantsTest is Base {
 
     Player private player;
     JobEscrow private twin;
+    CoordinatorBond private bond;
     uint256 private genesis;
     uint256 private clientsMoney;
 
     function setUp() public override {
         super.setUp();
+        bond = new CoordinatorBond(escrow, 0);
         player = new Player(
             World.Parts(
-                token, escrow, registry, disputes, rewards, client, coordinator, guardian, SIGNER_KEY, auditorKeys
+                token, escrow, registry, disputes, rewards, bond, client, coordinator, guardian, SIGNER_KEY, auditorKeys
             )
         );
         token.mint(address(player), 100_000_000 ether);
@@ -77,9 +81,10 @@ contract InvariantsTest is Base {
     /// @dev What only ends a run.
     function excludeSelectors() external view returns (FuzzSelector[] memory excluded) {
         excluded = new FuzzSelector[](1);
-        excluded[0] = FuzzSelector(address(player), new bytes4[](2));
+        excluded[0] = FuzzSelector(address(player), new bytes4[](3));
         excluded[0].selectors[0] = Jobs.endEverything.selector;
         excluded[0].selectors[1] = Stakes.leaveAll.selector;
+        excluded[0].selectors[2] = Bonds.takeBond.selector;
     }
 
     /// @dev No player met anything that must not be: a job that ended twice, an honest proposal voided, a disputed one
@@ -100,7 +105,7 @@ contract InvariantsTest is Base {
     }
 
     function supplyPlusBurnedIsInitialPlusMinted() public view {
-        uint256 burned = escrow.totalBurned() + player.slashesBurned() + player.bondsBurned();
+        uint256 burned = escrow.totalBurned() + player.slashesBurned() + player.bondsBurned() + player.bondClaimed();
         vm.assertEq(token.totalSupply() + burned, genesis + rewards.totalClaimed(), "supply and burned");
     }
 
@@ -149,6 +154,17 @@ contract InvariantsTest is Base {
         vm.assertEq(token.balanceOf(address(disputes)), player.openBonds(), "bonds");
     }
 
+    /// @dev Deposits - claims, and as much burned - withdrawals, to the unit, and the signer's book says the same.
+    function theBondHoldsWhatWasNotClaimedNorWithdrawn() public view {
+        uint256 expected = player.bondDeposited() - 2 * player.bondClaimed() - player.bondWithdrawn();
+        vm.assertEq(token.balanceOf(address(bond)), expected, "bond");
+        vm.assertEq(bond.bondOf(signer).amount, expected, "bond, as it is kept");
+    }
+
+    function claimsOfABondAndFinalisationExcludeEachOther() public view {
+        vm.assertTrue(player.claimsAndFinalisationExclude(), "claimed and finalized");
+    }
+
     function locksAreThoseOfAwardedJobs() public view {
         vm.assertEq(registry.operatorOf(player.everybody()[0]).locked, player.openLocks(), "locks");
     }
@@ -184,6 +200,8 @@ contract InvariantsTest is Base {
         finalStatesAreFinal();
         roundingNeverRaisesAnOutflow();
         disputesHoldTheBondsOfOpenChallenges();
+        theBondHoldsWhatWasNotClaimedNorWithdrawn();
+        claimsOfABondAndFinalisationExcludeEachOther();
         locksAreThoseOfAwardedJobs();
         receiptsHoldHereAndNowhereElse();
     }
@@ -196,6 +214,8 @@ contract InvariantsTest is Base {
         player.endEverything();
         vm.assertEq(token.balanceOf(address(escrow)), 0);
         vm.assertEq(token.balanceOf(address(disputes)), 0);
+        player.takeBond();
+        vm.assertEq(token.balanceOf(address(bond)), 0);
         player.leaveAll();
         for (uint256 i = 0; i < 2; ++i) {
             (uint256 left,) = player.owed(i);

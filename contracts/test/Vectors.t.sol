@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {BondTypes} from "../src/BondTypes.sol";
+import {CoordinatorBond} from "../src/CoordinatorBond.sol";
 import {JobEscrow} from "../src/JobEscrow.sol";
 import {ReceiptTree} from "../src/ReceiptTree.sol";
 import {SignedMessages} from "../src/SignedMessages.sol";
@@ -32,6 +34,7 @@ contract VectorsTest is Base {
         vm.serializeString("all", "reward", reward);
         vm.serializeString("all", "commitment", commitmentVector());
         vm.serializeString("all", "nodeKey", nodeKeyVector());
+        vm.serializeString("all", "acknowledgement", acknowledgementVector());
         vm.writeJson(vm.serializeString("all", "ruling", rulingVector()), "./out/vectors.json");
     }
 
@@ -134,6 +137,29 @@ contract VectorsTest is Base {
         vm.serializeBytes32("ruling", "privateKey", bytes32(auditorKeys[0]));
         vm.serializeBytes32("ruling", "digest", digest);
         return vm.serializeBytes("ruling", "signature", signDigest(auditorKeys[0], digest));
+    }
+
+    function acknowledgementVector() private returns (string memory) {
+        CoordinatorBond bond = new CoordinatorBond(escrow, 90 days);
+        BondTypes.Acknowledgement memory told =
+            BondTypes.Acknowledgement(JOB, 4, keccak256("lease"), node, ROOT, 6 ether);
+        bytes32 digest = bond.acknowledgementDigest(told);
+        vm.serializeString(
+            "told",
+            "type",
+            "Acknowledgement(bytes32 job,uint64 tile,bytes32 lease,address node,bytes32 root,uint256 amount)"
+        );
+        vm.serializeBytes32("told", "job", told.job);
+        vm.serializeUint("told", "tile", told.tile);
+        vm.serializeBytes32("told", "lease", told.lease);
+        vm.serializeAddress("told", "node", told.node);
+        vm.serializeBytes32("told", "root", told.root);
+        vm.serializeString("told", "amount", vm.toString(told.amount));
+        vm.serializeBytes32("told", "typeHash", bond.ACKNOWLEDGEMENT_TYPEHASH());
+        vm.serializeAddress("told", "verifyingContract", address(bond));
+        vm.serializeBytes32("told", "privateKey", bytes32(SIGNER_KEY));
+        vm.serializeBytes32("told", "digest", digest);
+        return vm.serializeBytes("told", "signature", signDigest(SIGNER_KEY, digest));
     }
 
     function rewardVector() private returns (string memory) {

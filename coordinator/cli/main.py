@@ -10,6 +10,7 @@ import typer
 
 from coordinator.cli import (
     addon,
+    bond,
     economics,
     epochs,
     jobs_commands,
@@ -60,6 +61,7 @@ economics.register(app)
 ledger.register(app)
 settling.register(app)
 staking.register(app)
+bond.register(app)
 epochs.register(app)
 pipeline.register(app)
 addon.register(app)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import anyio
 import structlog
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
 
 from coordinator import leasing, settlement
 from coordinator.auth import Caller
@@ -18,11 +18,13 @@ from coordinator.gateway.context import Context, Gateway, SignedIn, in_thread
 from coordinator.gateway.described import NOTHING
 from jobs.errors import KilnetError
 from jobs.wire import (
+    ACKNOWLEDGEMENT,
     ClaimRequest,
     Commit,
     Committed,
     Complete,
     Completed,
+    Delivered,
     Fail,
     Heartbeat,
     HeartbeatReply,
@@ -111,14 +113,17 @@ def commit(
     )
 
 
-@router.post("/{lease_id}/complete", response_model=Completed)
+@router.post("/{lease_id}/complete", response_model=Delivered | Completed)
 def complete(
     gateway: Context,
     caller: SignedIn,
     lease_id: LeaseId,
     body: Annotated[Complete, from_caller(Complete, 48 * MEBIBYTE)],
+    prefer: Annotated[str, Header(description="`acknowledgement`: our signed word that a tile is here.")] = "",
 ) -> Response:
-    return to_json(leasing.complete(gateway.db, gateway.settings, node=caller.address, lease_id=lease_id, body=body))
+    done = leasing.complete(gateway.db, gateway.settings, node=caller.address, lease_id=lease_id, body=body)
+    # An agent from before there were acknowledgements takes no answer with a field that it does not know.
+    return to_json(done if prefer == ACKNOWLEDGEMENT else Completed(state=done.state))
 
 
 @router.post("/{lease_id}/fail", response_model=Completed)

@@ -11,14 +11,14 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import func, select
 
 from coordinator import events, settlement, views
-from coordinator.errors import SlowDown
+from coordinator.errors import NotFound, SlowDown
 from coordinator.gateway.bodies import to_json
 from coordinator.gateway.context import Context, Gateway, Guest, SignedIn, in_thread, network_address
 from coordinator.gateway.described import EVENTS
 from coordinator.gateway.jobs_seen import JobId
 from coordinator.store.models import Epoch, Event, Job, Node
 from jobs.typed_data import chain_job_id
-from jobs.wire import EscrowView, LedgerView
+from jobs.wire import BondView, EscrowView, LedgerView
 
 __all__ = ["LAST_EVENT", "resume_after", "router", "streaming"]
 
@@ -107,6 +107,18 @@ def _nodes(gateway: Gateway) -> dict[str, str]:
 def ledger(gateway: Context) -> Response:
     with gateway.db.read() as session:
         return to_json(views.ledger_view(session, gateway.settings, now=gateway.db.now()))
+
+
+@router.get("/ledger/bond", dependencies=[Guest], response_model=BondView)
+def bond(gateway: Context) -> Response:
+    """Where the coordinator's bond is; 404 where it has none."""
+    found = settlement.bond_view(gateway.settings)
+    if found is None:
+        raise NotFound(
+            "there is no bond here: what is acknowledged is backed by nothing until whoever runs this adds one",
+            code="no_bond",
+        )
+    return to_json(found)
 
 
 @router.get("/ledger/events", dependencies=[Guest], response_class=Response, responses=EVENTS)

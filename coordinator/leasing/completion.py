@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from eth_utils.address import to_checksum_address
 from sqlalchemy.orm import Session
@@ -13,15 +13,16 @@ from coordinator.config import Settings
 from coordinator.errors import Conflict, TooLarge, Unprocessable
 from coordinator.leasing.held import COMMITTING, Held, hold, lease_lost, revive
 from coordinator.leasing.workers import seen
+from coordinator.settlement import acknowledge
 from coordinator.settlement import domain as settings_domain
-from coordinator.states import change_lease, change_work, tell_output
+from coordinator.states import JOB_OPEN, change_lease, change_work, tell_output
 from coordinator.store.database import Database
 from coordinator.store.models import Blob, Output
 from coordinator.tasks import hint_after_commit
 from jobs.manifest import Asset
 from jobs.states import LeaseState, WorkKind, WorkState
 from jobs.typed_data import Domain, completion_message, recover
-from jobs.wire import Complete, Completed
+from jobs.wire import Complete, Delivered
 
 __all__ = ["complete"]
 
@@ -31,19 +32,43 @@ _TAKEN = (LeaseState.UPLOADED, LeaseState.ACCEPTED, LeaseState.REJECTED)
 
 def complete(
     db: Database, settings: Settings, *, node: str, lease_id: str, body: Complete, domain: Domain | None = None
-) -> Completed:
+) -> Delivered:
     """All that belongs to the lease is uploaded; of a tile or an audit its worker signs that. The same again is
-    answered the same.
+    answered the same; of a tile with our signed word that it is here.
 
     Raises NotFound; Conflict `lease_lost`, `not_committed`, `blob_missing`, `completed_already`; Unprocessable
     (`bad_signature`, `wrong_size`, `wrong_blobs`); TooLarge."""
     node, domain = to_checksum_address(node), domain or settings_domain(settings)
-    return db.transact(lambda session: _complete(session, settings, domain, node, lease_id, body, db.now()))
+    state, tile = db.transact(lambda session: _complete(session, settings, domain, node, lease_id, body, db.now()))
+    told = None if tile is None else acknowledge(settings, **tile._asdict())
+    return Delivered(state=state, acknowledgement=told)
+
+
+class _Tile(NamedTuple):
+    """What is acknowledged of a tile."""
+
+    job: str
+    tile: int
+    lease: str
+    node: str
+    root: str
+    price: int
+
+
+def _delivered(held: Held) -> _Tile | None:
+    """None for what is no tile, for a tile that was refused, and for a job that is settled or over: how it ends
+    on chain is decided by what we gave our word for before."""
+    lease, work, job = held
+    if lease.kind != WorkKind.TILE or lease.root is None or lease.state == LeaseState.REJECTED:
+        return None
+    if job.state not in JOB_OPEN:
+        return None
+    return _Tile(job.id, work.index, lease.id, lease.node, lease.root, work.price or 0)
 
 
 def _complete(
     session: Session, settings: Settings, domain: Domain, node: str, lease_id: str, body: Complete, now: float
-) -> Completed:
+) -> tuple[str, _Tile | None]:
     seen(session, node, now)
     held = hold(session, node, lease_id, body.token)
     lease = held.lease
@@ -51,7 +76,7 @@ def _complete(
     if lease.state in _TAKEN:
         if committing and (len(body.blobs) != 1 or body.blobs[0].sha256 != lease.blob):
             raise Conflict(f"the lease {lease.id} was completed with another result", code="completed_already")
-        return Completed(state=lease.state)
+        return lease.state, _delivered(held)
     if lease.state == LeaseState.EXPIRED and not revive(session, held, now, settings.leases.expiry_seconds):
         raise lease_lost(lease)
     if committing and lease.state == LeaseState.ACTIVE:
@@ -63,7 +88,7 @@ def _complete(
         _hand_in(session, domain, held, body)
     else:
         _take(session, held, body, now)
-    return Completed(state=lease.state)
+    return lease.state, _delivered(held)
 
 
 def _require(session: Session, node: str, blobs: tuple[Asset, ...]) -> None:

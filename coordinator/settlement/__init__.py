@@ -4,6 +4,7 @@ Rows first, chain second: a transaction is written down before it is sent, under
 that a crash between any two steps is followed by the very same step again.
 """
 
+from coordinator.settlement.acknowledging import acknowledge, bond_view
 from coordinator.settlement.awards import award, release
 from coordinator.settlement.chain import chain_info, client, domain, receipt_signer
 from coordinator.settlement.disputes import dispute
@@ -15,7 +16,8 @@ from coordinator.settlement.reconciling import reconcile
 from coordinator.settlement.stakes import StakeTerms, look_again, look_at, stake_asked, stake_terms
 
 __all__ = [
-    "SignedReceipt", "StakeTerms", "award", "chain_info", "client", "close_epoch", "dispute", "domain", "kiln_per_usd",
-    "look_again", "look_at", "open_escrow", "receipt_signer", "reconcile", "refresh_price", "release", "settle",
-    "shown_kiln_per_usd", "sign_receipt", "stake_asked", "stake_terms", "try_refresh_price",
+    "SignedReceipt", "StakeTerms", "acknowledge", "award", "bond_view", "chain_info", "client", "close_epoch",
+    "dispute", "domain", "kiln_per_usd", "look_again", "look_at", "open_escrow", "receipt_signer", "reconcile",
+    "refresh_price", "release", "settle", "shown_kiln_per_usd", "sign_receipt", "stake_asked", "stake_terms",
+    "try_refresh_price",
 ]  # fmt: skip

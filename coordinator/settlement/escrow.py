@@ -12,6 +12,7 @@ from contracts.client import ChainClient, EscrowState, JobState, PreparedTx
 from contracts.errors import Reverted, TransactionPending
 from contracts.typed_data import JobOrder, Permit
 from coordinator.config import Settings
+from coordinator.settlement.acknowledging import acknowledged
 from coordinator.settlement.awards import award
 from coordinator.settlement.chain import client
 from coordinator.settlement.receipts import job_receipts, receipt_tree, withdraw_unsound
@@ -180,7 +181,8 @@ def _end_open(
     db: Database, settings: Settings, job_id: str, view: SettlementView, state: EscrowState
 ) -> SettlementView:
     """The next step of an escrow that is open: a price for what passed, or all of it back where nothing did, where it
-    is too late, or where too many proposals were voided."""
+    is too late, or where too many proposals were voided. Where nothing passed of what we gave our word for, a price of
+    nothing says so: given back alone, the bond would owe it."""
     job_key, chain = chain_job_id(job_id), client(settings)
     if state.voided:
         withdraw_unsound(db, settings, job_id)
@@ -188,16 +190,17 @@ def _end_open(
         receipts = job_receipts(session, job_id)
         price = sum(receipt.price for receipt in receipts)
         root = receipt_tree(receipts).root if receipts else bytes(32)
+        word_given = acknowledged(session, settings, job_id)
     count = len(receipts)
     view = view.model_copy(update={"price": price, "receipt_root": "0x" + root.hex()})
-    if count == 0:
+    if count == 0 and not word_given:
         result = transact(db, settings, f"cancel:{job_id}", lambda c, n: c.prepare_cancel(job_key, nonce=n))
         return view.model_copy(update={"settlement_tx": result.hash})
-    last = state.deadline + chain.terms().grace
-    if state.voided >= MOST_VOIDED or (not state.voided and chain.time() > last):
+    if state.voided >= MOST_VOIDED or chain.time() > state.last_proposal(chain.terms().grace):
         result = transact(db, settings, f"refund:{job_id}", lambda c, n: c.prepare_refund(job_key, nonce=n))
         return view.model_copy(update={"settlement_tx": result.hash})
-    award(db, settings, job_id)
+    if count:
+        award(db, settings, job_id)
     key = _proposal(job_id, state.voided)
     proposed = transact(db, settings, key, lambda c, n: c.prepare_propose(job_key, price, root, count, nonce=n))
     return view.model_copy(update={"propose_tx": proposed.hash})

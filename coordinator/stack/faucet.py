@@ -12,12 +12,14 @@ from coordinator.settlement.chain import addresses
 from coordinator.stack.layout import Layout
 from jobs.pricing import UNIT
 
-__all__ = ["NODE_KILN", "WALLET_KILN", "fill_up"]
+__all__ = ["BOND_KILN", "NODE_KILN", "WALLET_KILN", "fill_bond", "fill_up"]
 
 WALLET_KILN = 10_000
 """What the client's wallet is filled up to."""
 NODE_KILN = 1_000
 """What a node's account is filled up to: the stake of some nodes."""
+BOND_KILN = 1_000
+"""What stands for the coordinator's acknowledgements."""
 _GAS_WEI = 10**20
 _TRIES = 5
 
@@ -38,6 +40,19 @@ def fill_up(settings: Settings, accounts: Sequence[str], kiln: int) -> int:
             _transfer(chain, account, missing)
             sent += missing
     return sent
+
+
+def fill_bond(settings: Settings, signer: str) -> None:
+    """Give a signer a bond where nothing was ever deposited for it: what was claimed is not filled up, as nobody else's
+    is. Raises ChainError."""
+    from contracts.keys import LocalKeys
+
+    keys = LocalKeys.load(Layout(settings.data).chain_keys)
+    chain = ChainClient(settings.chain.rpc_url, addresses(settings), bytes(keys.faucet.key))
+    if chain.bond_of(signer).known:
+        return
+    chain.approve(BOND_KILN * UNIT, chain.addresses.bond)
+    chain.deposit_bond(signer, BOND_KILN * UNIT)
 
 
 def _give_gas(url: str, account: str) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from contracts.errors import ChainError
+from contracts.addresses import Addresses
+from contracts.errors import ChainError, NotDeployed
 from coordinator.config import Settings
 from coordinator.stack.layout import Layout
 from jobs.errors import KilnetError
@@ -27,7 +28,8 @@ def deploy_contracts(settings: Settings) -> None:
 
     layout = Layout(settings.data)
     keys = LocalKeys.load(layout.chain_keys)
-    deploy(
+    older = _without_bond(settings.chain.addresses_file)
+    known = deploy(
         settings.chain.rpc_url,
         bytes(keys.deployer.key),
         coordinator=keys.coordinator.address,
@@ -41,8 +43,10 @@ def deploy_contracts(settings: Settings) -> None:
         ),
         addresses_file=settings.chain.addresses_file,
     )
+    if older:
+        print(f"the deployment had no bond for acknowledged tiles: it has one now, at {known.bond}", flush=True)
     from coordinator.settlement import refresh_price
-    from coordinator.stack.faucet import NODE_KILN, WALLET_KILN, fill_up
+    from coordinator.stack.faucet import NODE_KILN, WALLET_KILN, fill_bond, fill_up
     from coordinator.store.database import Database
 
     def address(key: Path) -> str:
@@ -51,10 +55,19 @@ def deploy_contracts(settings: Settings) -> None:
     fill_up(settings, [address(layout.client_key)], WALLET_KILN)
     nodes = [address(key) for key in sorted(layout.node("").glob("*/key"))]
     fill_up(settings, [node for node in nodes if node not in settings.trusted], NODE_KILN)
+    fill_bond(settings, keys.coordinator.address)
     db = Database(settings.database_url)
     db.migrate()
     refresh_price(db, settings)
     db.close()
+
+
+def _without_bond(file: Path) -> bool:
+    """Whether there is a deployment from before there were bonds."""
+    try:
+        return not Addresses.load(file).bond
+    except NotDeployed:
+        return False
 
 
 def main() -> int:

@@ -51,12 +51,15 @@ from jobs.wire.jobs import (
     UploadOffset,
 )
 from jobs.wire.leases import (
+    ACKNOWLEDGEMENT,
+    Acknowledgement,
     AuditCells,
     ClaimRequest,
     Commit,
     Committed,
     Complete,
     Completed,
+    Delivered,
     Fail,
     Heartbeat,
     HeartbeatReply,
@@ -64,6 +67,7 @@ from jobs.wire.leases import (
     Release,
 )
 from jobs.wire.money import (
+    BondView,
     EarningsView,
     EpochAccount,
     EpochAccounts,
@@ -86,9 +90,11 @@ from jobs.wire.money import (
 from jobs.wire.nodes import NodeView, RegisterNode, RuntimeClass, StakeView, StrikeView
 
 __all__ = [
+    "ACKNOWLEDGEMENT",
     "PROTOCOL",
     "AcceptJob",
     "AccountView",
+    "Acknowledgement",
     "AddTarget",
     "Address",
     "ApiKeyCreated",
@@ -100,6 +106,7 @@ __all__ = [
     "AuditedView",
     "BlobQuery",
     "BlobsMissing",
+    "BondView",
     "ChainInfo",
     "ChangeJob",
     "ClaimRequest",
@@ -110,6 +117,7 @@ __all__ = [
     "ConfirmTarget",
     "CreateApiKey",
     "CreateJob",
+    "Delivered",
     "EarningsView",
     "EpochAccount",
     "EpochAccounts",

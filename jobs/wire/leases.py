@@ -10,12 +10,15 @@ from jobs.contract import Contract
 from jobs.manifest import Asset
 from jobs.states import JobKind, WorkKind
 from jobs.tiles import Tile
-from jobs.wire.base import Hex32, Signature, Wire
+from jobs.wire.base import Address, Hex32, Signature, Units, Wire
 
 __all__ = [
-    "AuditCells", "ClaimRequest", "Commit", "Committed", "Complete", "Completed", "Fail", "Heartbeat",
-    "HeartbeatReply", "LeaseOffer", "Release",
+    "ACKNOWLEDGEMENT", "Acknowledgement", "AuditCells", "ClaimRequest", "Commit", "Committed", "Complete", "Completed",
+    "Delivered", "Fail", "Heartbeat", "HeartbeatReply", "LeaseOffer", "Release",
 ]  # fmt: skip
+
+ACKNOWLEDGEMENT = "acknowledgement"
+"""What a worker writes into the header `Prefer` of a completion to be answered with Delivered."""
 
 
 class ClaimRequest(Wire):
@@ -102,8 +105,34 @@ class Complete(Wire):
     """Tiles and audits: the worker's, of what it delivers (jobs.typed_data.completion_message)."""
 
 
+class Acknowledgement(Wire):
+    """The coordinator's signed word that a tile was delivered to it whole (jobs.typed_data.acknowledgement_message):
+    without a verdict it is claimed from the coordinator's bond once the job is refunded."""
+
+    chain_id: int
+    bond: Address
+    """The contract that the bond is in."""
+    signer: Address
+    """Whose bond it is."""
+    job: str
+    tile: int
+    lease: str
+    node: Address
+    root: Hex32
+    amount: Units
+    """What the tile earns if it passes."""
+    signature: Signature
+
+
 class Completed(Wire):
     state: str
+
+
+class Delivered(Completed):
+    """What is answered to a completion with the header `Prefer: acknowledgement`."""
+
+    acknowledgement: Acknowledgement | None = None
+    """Of a tile: until it is refused or its job is settled, and where the deployment has a bond."""
 
 
 class Fail(Wire):

@@ -10,10 +10,18 @@ from jobs.tiles import Tile
 from jobs.wire.base import Address, Hex32, Signature, Units, Wire
 
 __all__ = [
-    "EarningsView", "EpochAccount", "EpochAccounts", "EpochChain", "EpochEarned", "EpochProof", "EpochReceipt",
-    "EpochReceipts", "EpochView", "EscrowView", "FrameEarned", "JobEarned", "LedgerView", "OperatorView", "ReceiptView",
-    "RewardsOnChain", "SlashView", "StakeOnChain",
+    "BondView", "EarningsView", "EpochAccount", "EpochAccounts", "EpochChain", "EpochEarned", "EpochProof",
+    "EpochReceipt", "EpochReceipts", "EpochView", "EscrowView", "FrameEarned", "JobEarned", "LedgerView",
+    "OperatorView", "ReceiptView", "RewardsOnChain", "SlashView", "StakeOnChain",
 ]  # fmt: skip
+
+
+class BondView(Wire):
+    """Where the coordinator's bond is."""
+
+    contract: Address
+    signer: Address
+    """Whose bond it is: who signs acknowledgements."""
 
 
 class EpochView(Wire):

@@ -197,7 +197,7 @@ class Agent:
                         cache.forget(job)
 
     def _finish(self, outbox: Outbox, delivery: Delivery, beats: Beats, verdicts: Verdicts) -> int:
-        if not outbox.wait_empty(max(2.0, self.settings.grace_seconds)):
+        if delivery.fatal is None and not outbox.wait_empty(max(2.0, self.settings.grace_seconds)):
             log.warning("%d leases wait to be sent; the next start sends them", len(outbox.waiting()))
         for thread in (delivery, beats, verdicts):
             thread.stop()

@@ -61,6 +61,9 @@ class Verdicts(threading.Thread):
             tell(ref, status)
             self.accepted += status.state == LeaseState.ACCEPTED
             self.rejected += status.state == LeaseState.REJECTED
+            if status.state != LeaseState.ACCEPTED:
+                # What passed is kept: it is paid only once its job is, and the coordinator may vanish before.
+                self._outbox.acknowledgements.drop(ref.lease)
             self._forget(ref)
         elif now - self._since.setdefault(ref.lease, now) > _FORGET_SECONDS:
             self._forget(ref)

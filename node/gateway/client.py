@@ -9,11 +9,13 @@ from pydantic import BaseModel, ConfigDict
 
 from jobs.evidence import Refusals
 from jobs.wire import (
+    ACKNOWLEDGEMENT,
     ClaimRequest,
     Commit,
     Committed,
     Complete,
     Completed,
+    Delivered,
     EarningsView,
     Fail,
     Heartbeat,
@@ -86,8 +88,16 @@ class GatewayClient:
     def commit(self, lease: str, body: Commit, **patience: Any) -> Committed:
         return self.transport.read(Committed, "POST", f"/v1/leases/{lease}/commit", body=body, **patience)
 
-    def complete(self, lease: str, body: Complete, **patience: Any) -> Completed:
-        return self.transport.read(Completed, "POST", f"/v1/leases/{lease}/complete", body=body, **patience)
+    def complete(self, lease: str, body: Complete, **patience: Any) -> Delivered:
+        """Of a tile with the coordinator's signed word that it is there; older gateways give none."""
+        return self.transport.read(
+            Delivered,
+            "POST",
+            f"/v1/leases/{lease}/complete",
+            body=body,
+            headers={"Prefer": ACKNOWLEDGEMENT},
+            **patience,
+        )
 
     def fail(self, lease: str, body: Fail, **patience: Any) -> Completed:
         return self.transport.read(Completed, "POST", f"/v1/leases/{lease}/fail", body=body, **patience)

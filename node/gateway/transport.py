@@ -58,6 +58,7 @@ class Transport:
         self.origin = origin_of(url)
         self.session: Session | None = None
         self._key = key
+        self.address = key.address
         self._wait = wait
         self._signing_in = threading.Lock()
         self._http = httpx.Client(
@@ -88,13 +89,11 @@ class Transport:
         """The answer, of a status below 400. Raises Denied, Away, Stopping."""
 
         def once() -> httpx.Response:
-            if body is not None:
-                raw, extra = body.model_dump_json().encode(), {"Content-Type": "application/json"}
-                return self._http.request(
-                    method, path, content=raw, headers={**self._bearer(signed_in), **extra}, timeout=timeout
-                )
             sent = {**self._bearer(signed_in), **(headers or {})}
-            return self._http.request(method, path, content=content, headers=sent, timeout=timeout)
+            raw = content
+            if body is not None:
+                raw, sent["Content-Type"] = body.model_dump_json().encode(), "application/json"
+            return self._http.request(method, path, content=raw, headers=sent, timeout=timeout)
 
         return self._patiently(once, patience, stop or threading.Event(), signed_in)
 

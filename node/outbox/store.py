@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from node.outbox.acknowledgements import Acknowledgements
+
 __all__ = ["Entry", "LeaseRef", "Outbox", "Step", "StepKind"]
 
 _SCHEMA = """
@@ -90,11 +92,13 @@ class Outbox:
         for statement in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 10000"):
             self._db.execute(f"PRAGMA {statement}")
         self._db.executescript(_SCHEMA)
+        self.acknowledgements = Acknowledgements(root)
         self._sweep()
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
+            self.acknowledgements.close()
 
     def folder(self, lease: str) -> Path:
         """Where the files of a lease are written before its steps are put in."""

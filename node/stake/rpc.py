@@ -21,6 +21,7 @@ __all__ = ["Chain", "ContractSaysNo", "chain_of"]
 
 _TIP_WEI = 1_000_000_000
 _MINED_SECONDS = 120.0
+_STATES = ("unknown to the chain", "open", "proposed", "disputed", "finalized", "refunded")
 _REVERTS: dict[str, tuple[str, Callable[[tuple[Any, ...]], str]]] = {
     "AlreadyRegistered": ("address", lambda _: "this operator is registered already"),
     "NotRegistered": ("address", lambda a: f"{a[0]} is no operator: register first"),
@@ -64,6 +65,28 @@ _REVERTS: dict[str, tuple[str, Callable[[tuple[Any, ...]], str]]] = {
     "StillUnbonding": (
         "uint256,uint256",
         lambda a: f"what is unbonding can be withdrawn in {(a[1] - a[0]) / 3600:.1f} h: try again then",
+    ),
+    "NoBond": (
+        "address",
+        lambda a: (
+            f"there is no bond of {a[0]}: the acknowledgement was changed, or signed by somebody else, for another "
+            "chain or another contract"
+        ),
+    ),
+    "JobNotRefunded": (
+        "bytes32,uint8",
+        lambda a: f"the job is {_STATES[a[1]]}: the bond owes only what was delivered for a job that was refunded",
+    ),
+    "AcknowledgementPaid": (
+        "bytes32,uint256",
+        lambda a: f"the bond has paid {display_kiln(a[1])} KILN for this tile before: nothing more is owed for it",
+    ),
+    "BondExhausted": (
+        "address,uint256",
+        lambda a: (
+            f"the bond of {a[0]} can pay nothing more: {display_kiln(a[1])} KILN can be claimed when somebody adds "
+            "to it"
+        ),
     ),
     "NotOpen": ("address", lambda a: f"{a[0]} takes no stake of others"),
 }
@@ -175,9 +198,20 @@ def chain_of(info: Info, rpc: str | None) -> tuple[Chain, ChainInfo, str]:
 
 
 def _data(signature: str, arguments: Sequence[Any]) -> str:
-    types = signature[signature.index("(") + 1 : -1]
-    packed = encode(types.split(",") if types else [], list(arguments))
+    packed = encode(_types(signature), list(arguments))
     return "0x" + (keccak(text=signature)[:4] + packed).hex()
+
+
+def _types(signature: str) -> list[str]:
+    """The arguments' types; a tuple's stay together."""
+    types, depth = [""], 0
+    for letter in signature[signature.index("(") + 1 : -1]:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and not depth:
+            types.append("")
+        else:
+            types[-1] += letter
+    return types if types[0] else []
 
 
 def _refusal(error: Any) -> KilnetError:

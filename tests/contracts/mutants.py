@@ -109,6 +109,36 @@ MUTANTS = {
         "_proven[key] = true;",
         "",
     ),
+    "a finalized job is claimed": (
+        "CoordinatorBond",
+        "if (state != EscrowTypes.State.Refunded) revert",
+        "if (state < EscrowTypes.State.Finalized) revert",
+    ),
+    "a lease is claimed twice": (
+        "CoordinatorBond",
+        "_paid[signer][told.lease] = before + amount;",
+        "",
+    ),
+    "a bond leaves without notice": (
+        "CoordinatorBond",
+        "if (block.timestamp < bond.readyAt) revert",
+        "if (bond.readyAt == 0) revert",
+    ),
+    "notice for a short job alone": (
+        "CoordinatorBond",
+        "notice = longestJob + 2 * round + CLAIM_TIME;",
+        "notice = longestJob + round;",
+    ),
+    "what was claimed can still leave": (
+        "CoordinatorBond",
+        "if (bond.leaving > bond.amount) bond.leaving = bond.amount;",
+        "",
+    ),
+    "a broken word costs no more than it was worth": (
+        "CoordinatorBond",
+        "        token.burn(amount);\n",
+        "",
+    ),
     "an honest sum is void": (
         "ReceiptTree",
         "honest = honest && sum == total;",

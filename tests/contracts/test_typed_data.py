@@ -1,5 +1,6 @@
 """What Python signs is what the contracts check: both sides against the vectors that Solidity wrote."""
 
+from dataclasses import replace
 from typing import Any
 
 from eth_account import Account
@@ -9,9 +10,11 @@ from eth_utils.crypto import keccak
 from contracts.addresses import Addresses
 from contracts.artifacts import vectors
 from contracts.typed_data import (
+    Acknowledgement,
     Commitment,
     JobOrder,
     Receipt,
+    acknowledgement_data,
     commitment_data,
     job_order_data,
     node_key_data,
@@ -22,7 +25,7 @@ from contracts.typed_data import (
     ruling_data,
     sign,
 )
-from jobs.typed_data import Domain, commitment_message
+from jobs.typed_data import Domain, acknowledgement_message, commitment_message
 
 VECTORS = vectors()
 ADDRESSES = Addresses(
@@ -111,6 +114,26 @@ def test_commitment() -> None:
     domain = Domain(chain_id=ADDRESSES.chain_id, escrow=ADDRESSES.escrow)
     theirs = commitment_message(domain, lease="any", token=made.token, root=made.root, cells=made.cells)
     theirs["message"]["lease"] = made.lease
+    assert digest(theirs) == hex_bytes(vector["digest"])
+
+
+def test_acknowledgement() -> None:
+    """Type, digest and signature: by these bindings, and by what the coordinator signs and nodes check."""
+    vector = VECTORS["acknowledgement"]
+    told = Acknowledgement(
+        hex_bytes(vector["job"]), vector["tile"], hex_bytes(vector["lease"]), vector["node"],
+        hex_bytes(vector["root"]), int(vector["amount"]),
+    )  # fmt: skip
+    data = acknowledgement_data(told, replace(ADDRESSES, bond=vector["verifyingContract"]))
+    assert type_string(data) == vector["type"]
+    assert keccak(text=vector["type"]) == hex_bytes(vector["typeHash"])
+    assert digest(data) == hex_bytes(vector["digest"])
+    assert sign(data, Account.from_key(vector["privateKey"])) == hex_bytes(vector["signature"])
+    theirs = acknowledgement_message(
+        chain_id=ADDRESSES.chain_id, bond=vector["verifyingContract"], job="any", tile=told.tile, lease="any",
+        node=told.node, root=told.root, amount=told.amount,
+    )  # fmt: skip
+    theirs["message"] |= {"job": told.job, "lease": told.lease}
     assert digest(theirs) == hex_bytes(vector["digest"])
 
 

@@ -28,6 +28,8 @@ class SmallGateway:
 
     def __init__(self, port: int = 0) -> None:
         self.calls: list[tuple[str, str, Any]] = []
+        self.headers: list[tuple[str, dict[str, str]]] = []
+        """Path and headers of each of them."""
         self.leases: deque[dict[str, Any]] = deque()
         self.blobs: dict[str, bytes] = {}
         self.uploads: dict[str, bytearray] = {}
@@ -74,6 +76,7 @@ class SmallGateway:
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         spoken = json.loads(body) if headers.get("content-type") == "application/json" else body
         self.calls.append((method, path, spoken))
+        self.headers.append((path, headers))
         return self.trouble(method, path) or self._answer(method, path, headers, spoken)
 
     def _answer(self, method: str, path: str, headers: dict[str, str], body: Any) -> Answer:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -13,14 +16,19 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
+from eth_account import Account
 
+from jobs.errors import Refused
 from jobs.manifest import Asset
-from jobs.wire import Commit, Complete
+from jobs.typed_data import acknowledgement_message, sign
+from jobs.wire import Acknowledgement, Commit, Complete
+from node.agent.verdicts import Verdicts
 from node.gateway import GatewayClient, Transport
 from node.keys import NodeKey
-from node.outbox import Delivery, LeaseRef, Outbox, Step, StepKind
+from node.outbox import Acknowledgements, Delivery, LeaseRef, Outbox, Step, StepKind
 from tests.node.small_gateway import Answer, SmallGateway, error
 
 DATA = b"result" * 50_000
@@ -262,3 +270,112 @@ def test_kill_9_at_any_moment_leaves_all_or_nothing(
     assert sorted(done) == sorted(waiting)
     for lease in waiting:
         assert calls(gateway).index((lease, "commit")) < calls(gateway).index((lease, "complete"))
+
+
+def word(key: NodeKey, lease: str, signer: bytes, **changes: Any) -> Acknowledgement:
+    """A coordinator's word for a tile of this node."""
+    fields = {"job": "job", "tile": 3, "lease": lease, "node": key.address, "amount": 5} | changes
+    message = acknowledgement_message(chain_id=31337, bond="0x" + "44" * 20, root=bytes(32), **fields)
+    who = str(Account.from_key(signer).address)
+    return Acknowledgement(
+        chain_id=31337,
+        bond="0x" + "44" * 20,
+        signer=who,
+        root="0x" + "00" * 32,
+        signature=sign(message, signer),
+        **fields,
+    )
+
+
+def changed(database: Path, statement: str) -> None:
+    """What somebody else does to a database."""
+    with contextlib.closing(sqlite3.connect(database)) as db, db:
+        db.execute(statement)
+
+
+def test_a_word_that_cannot_be_kept_is_asked_for_again(
+    tmp_path: Path, gateway: SmallGateway, key: NodeKey, hire: Hire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that takes no row (a full disk): the tile waits, others are delivered meanwhile, and once it takes
+    rows again the gateway gives the same word again. It was asked for each time."""
+    monkeypatch.setattr("node.outbox.delivery._POSTPONE_SECONDS", 0.2)
+    told = word(key, "l0", os.urandom(32))
+
+    def tell(method: str, path: str) -> Answer | None:
+        if path != "/v1/leases/l0/complete":
+            return None
+        body = {"state": "uploaded", "acknowledgement": told.model_dump(mode="json")}
+        return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+    gateway.trouble = tell
+    outbox = Outbox(tmp_path / "outbox")
+    changed(tmp_path / "outbox" / "acknowledgements.sqlite", "ALTER TABLE acknowledgements RENAME TO away")
+    put(outbox, "l0")
+    put(outbox, "l1", b"other")
+    courier = hire(outbox, GatewayClient(Transport(gateway.url, key)))
+    gateway.wait_for("POST", "/v1/leases/l0/complete", count=2, seconds=10)
+    assert courier.sent == [("l1", StepKind.COMPLETE)] and outbox.holds("l0")
+    changed(tmp_path / "outbox" / "acknowledgements.sqlite", "ALTER TABLE away RENAME TO acknowledgements")
+    assert outbox.wait_empty(10)
+    courier.end()
+    assert [one.told for one in outbox.acknowledgements.all()] == [told] and not courier.lost
+    asked = [headers.get("prefer") for path, headers in gateway.headers if path.endswith("/complete")]
+    assert asked and set(asked) == {"acknowledgement"}
+    outbox.close()
+
+
+def test_a_courier_that_cannot_go_on_says_why(tmp_path: Path, client: GatewayClient, hire: Hire) -> None:
+    """An outbox that nobody can read any more ends its thread with a line, which ends the agent; it does not go on
+    working for nothing."""
+    outbox = Outbox(tmp_path / "outbox")
+    courier = hire(outbox, client)
+    changed(tmp_path / "outbox" / "outbox.sqlite", "ALTER TABLE steps RENAME TO away")
+    courier.thread.join(10)
+    assert not courier.thread.is_alive() and "start again" in str(courier.thread.fatal)
+    assert isinstance(courier.thread.fatal, Refused)
+    outbox.close()
+
+
+def test_words_are_kept_until_a_verdict(tmp_path: Path, gateway: SmallGateway, hire: Hire) -> None:
+    """Of five tiles the gateway acknowledges: a word that is sound is kept; one for another lease or node, or that
+    another key signed, is thrown away and costs the tile nothing. A refusal takes the word away, a receipt does not:
+    that is paid only when its job is. What is kept survives the agent."""
+    key, coordinator = NodeKey(os.urandom(32)), os.urandom(32)
+    client = GatewayClient(Transport(gateway.url, key))
+    words = {f"l{n}": word(key, f"l{n}", coordinator) for n in range(2)}
+    words["l2"] = word(key, "l1", coordinator)
+    words["l3"] = word(key, "l3", coordinator, node="0x" + "55" * 20)
+    words["l4"] = word(key, "l4", coordinator).model_copy(update={"amount": 6})
+
+    def tell(method: str, path: str) -> Answer | None:
+        *_, lease, call = path.split("/")
+        if call != "complete":
+            return None
+        body = {"state": "uploaded", "acknowledgement": words[lease].model_dump(mode="json")}
+        return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+    gateway.trouble = tell
+    outbox = Outbox(tmp_path / "outbox")
+    for lease in words:
+        put(outbox, lease, DATA + lease.encode())
+    courier = hire(outbox, client)
+    assert outbox.wait_empty(10)
+    until = time.monotonic() + 10
+    while len(courier.sent) < len(words) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not courier.lost and sorted(lease for lease, _ in courier.sent) == sorted(words)
+    assert [one.told for one in outbox.acknowledgements.all()] == [words["l0"], words["l1"]]
+    assert [one.title for one in outbox.acknowledgements.all()] == ["tile l0", "tile l1"]
+
+    gateway.statuses = {"l0": {"state": "rejected", "reason": "wrong"}, "l1": {"state": "accepted"}}
+    verdicts = Verdicts(outbox, client)
+    verdicts.start()
+    while (verdicts.accepted, verdicts.rejected) != (1, 1) and time.monotonic() < until + 10:
+        time.sleep(0.02)
+    verdicts.stop()
+    verdicts.join(5)
+    courier.end()
+    outbox.close()
+    again = Acknowledgements(tmp_path / "outbox")
+    assert [one.told for one in again.all()] == [words["l1"]]
+    again.close()

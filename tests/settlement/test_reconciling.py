@@ -27,7 +27,7 @@ from coordinator.settlement import chain as settlement_chain
 from coordinator.settlement import close_epoch, open_escrow, reconcile, settle, transactions
 from coordinator.settlement.receipts import job_receipts, receipt_tree
 from coordinator.store.database import Database
-from coordinator.store.models import ChainTransaction, Receipt
+from coordinator.store.models import ChainTransaction, Lease, Receipt
 from jobs.pricing import split_price
 from jobs.states import JobState
 from jobs.typed_data import chain_job_id
@@ -165,6 +165,45 @@ def test_what_is_voided_again_and_again_is_refunded(slow_bank: Bank, monkeypatch
         assert bank.view.escrow(chain_job_id(job)).voided == voided
     assert settle(bank.db, bank.settings, job)
     assert bank.view.escrow(chain_job_id(job)).state is OnChain.REFUNDED
+    assert bank.view.balance_of(bank.state(job).owner) == 100 * KILN
+
+
+def acknowledged(bank: Bank, job: str) -> None:
+    """A tile of the job was delivered, and not judged."""
+    bank.passed(job, 0, KILN)
+    with bank.db.begin() as session:
+        receipt = session.scalars(select(Receipt).where(Receipt.job_id == job)).one()
+        session.get_one(Lease, receipt.lease_id).completion_signature = "0x" + "00" * 65
+        session.delete(receipt)
+
+
+def challenged(bank: Bank, job: str) -> None:
+    """Its proposal is challenged, and the auditors uphold that."""
+    bank.view.approve(bank.view.bond(), bank.addresses.disputes)
+    number = bank.view.challenge(chain_job_id(job), None, b"\7" * 32)
+    bank.view.rule(number, True, 0, [sign_data(ruling_data(number, True, 0, bank.addresses), bank.chain.keys.auditor)])
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_price_of_nothing_that_is_voided(slow_bank: Bank, late: bool) -> None:
+    """Nothing passed of what was acknowledged, and auditors say that something did: once more a price of nothing where
+    there is time for it, the refund where there is not. Nothing waits for ever, and the client has everything back."""
+    bank, job = slow_bank, slow_bank.job()
+    open_escrow(bank.db, bank.settings, job)
+    acknowledged(bank, job)
+    bank.to_settling(job, JobState.FAILED)
+    assert not settle(bank.db, bank.settings, job)
+    found = bank.view.escrow(chain_job_id(job))
+    assert (found.state, found.price, found.receipt_count) == (OnChain.PROPOSED, 0, 0)
+    challenged(bank, job)
+    if late:
+        rpc(bank, "evm_increaseTime", 2 * 3600 + 60)
+        rpc(bank, "evm_mine")
+    assert settle(bank.db, bank.settings, job) is late
+    wait_out(bank)
+    assert settle(bank.db, bank.settings, job)
+    assert bank.view.escrow(chain_job_id(job)).state is (OnChain.REFUNDED if late else OnChain.FINALIZED)
+    assert bank.state(job).state == JobState.FAILED and (bank.state(job).settlement or {})["refund"] == str(100 * KILN)
     assert bank.view.balance_of(bank.state(job).owner) == 100 * KILN
 
 

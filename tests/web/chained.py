@@ -24,7 +24,7 @@ from tests.coordinator.gateway.conftest import Served, running_broker, serving
 from tests.coordinator.world import World
 from tests.web.fair import Fair, Frame
 
-__all__ = ["chained", "through"]
+__all__ = ["chained", "escrowed", "through"]
 
 
 @contextlib.contextmanager
@@ -52,6 +52,18 @@ def chained(folder: Path) -> Iterator[Served]:
 def through(world: World, fair: Fair, name: str, frame: Frame, grid: tuple[int, int], *, ranges: int = 1) -> str:
     """A job that was ordered, escrowed, rendered, proven, delivered, settled and paid."""
     job = fair.render(name, frame, grid, ranges=ranges, state="opening")
+    escrowed(world, job)
+    fair.pass_tiles(frame, grid[0] * grid[1] * ranges)
+    fair.deliver(job, frame, 1)
+    with world.db.begin() as session:
+        change_job(session, session.get_one(Job, job), JobState.SETTLING, outcome="done")
+    settle(world.db, world.settings, job)
+    assert close_epoch(world.db, world.settings) is not None
+    return job
+
+
+def escrowed(world: World, job: str) -> None:
+    """Order a job that is there to be opened, and open it on chain."""
     with world.db.read() as session:
         cap = session.get_one(Job, job).cap or 0
     addresses = Addresses.load(world.settings.chain.addresses_file)
@@ -70,10 +82,3 @@ def through(world: World, fair: Fair, name: str, frame: Frame, grid: tuple[int, 
     with world.db.begin() as session:
         session.execute(update(Job).where(Job.id == job).values(order=order.model_dump(mode="json")))
     open_escrow(world.db, world.settings, job)
-    fair.pass_tiles(frame, grid[0] * grid[1] * ranges)
-    fair.deliver(job, frame, 1)
-    with world.db.begin() as session:
-        change_job(session, session.get_one(Job, job), JobState.SETTLING, outcome="done")
-    settle(world.db, world.settings, job)
-    assert close_epoch(world.db, world.settings) is not None
-    return job

@@ -293,7 +293,7 @@ abstract contract Jobs is World {
     }
 
     /// @dev Its own book: what a job had locked is free again once, whatever the contract says.
-    function end(Job storage job, EscrowTypes.State state) private {
+    function end(Job storage job, EscrowTypes.State state) internal {
         if (job.ended != EscrowTypes.State.None) blame("a job ended twice");
         else lockedCaps -= job.cap;
         job.ended = state;

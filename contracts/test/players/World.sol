@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
+import {CoordinatorBond} from "../../src/CoordinatorBond.sol";
 import {DisputeTypes} from "../../src/DisputeTypes.sol";
 import {Disputes} from "../../src/Disputes.sol";
 import {EscrowTypes} from "../../src/EscrowTypes.sol";
@@ -21,6 +22,7 @@ abstract contract World {
         NodeRegistry registry;
         Disputes disputes;
         RewardDistributor rewards;
+        CoordinatorBond bond;
         address client;
         address coordinator;
         address guardian;
