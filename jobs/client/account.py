@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, ValidationError
@@ -24,11 +24,24 @@ from jobs.manifest import Manifest
 from jobs.pricing import display_kiln
 from jobs.spec import InferSpec, RenderSpec, explain
 from jobs.states import JOB_FINAL, JobState
-from jobs.wire import AcceptJob, AccountView, ChainInfo, ChangeJob, CreateJob, Info, JobView, OutputView, PageCode
+from jobs.wire import (
+    AcceptJob,
+    AccountView,
+    ChainInfo,
+    ChangeJob,
+    ConfirmTarget,
+    CreateJob,
+    Info,
+    JobView,
+    OutputView,
+    PageCode,
+    TargetView,
+)
 
 __all__ = ["Account", "FramePicture"]
 
 _T = TypeVar("_T")
+_B = TypeVar("_B", bound=BaseModel)
 _OUTSIDE = frozenset({"unavailable", "internal", "deadline"})
 """Codes of a failed admission that are no fault of what was given."""
 _LONGEST_POLL = 0.5
@@ -42,6 +55,14 @@ class FramePicture(NamedTuple):
     png: bytes
     tag: str
     more: bool
+
+
+def _body(model: type[_B], **fields: Any) -> _B:
+    """What is sent. Raises BadInput that names the field."""
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        raise BadInput(explain(error)) from error
 
 
 class Account:
@@ -64,7 +85,7 @@ class Account:
         self, spec: RenderSpec | InferSpec, manifest: Manifest, *, idempotency_key: str | None
     ) -> Program[JobView]:
         # Made once: the call is repeated where its answer is lost, and must then name the same job.
-        body = CreateJob(spec=spec, manifest=manifest, idempotency_key=idempotency_key or uuid.uuid4().hex)
+        body = _body(CreateJob, spec=spec, manifest=manifest, idempotency_key=idempotency_key or uuid.uuid4().hex)
         return self.post(JobView, "/v1/jobs", body=body)
 
     def submit(
@@ -80,6 +101,9 @@ class Account:
         yield from transfers.upload(self.calls, manifest, sources, progress=progress)
         job = yield from self.create_job(spec, manifest, idempotency_key=idempotency_key)
         return (yield from self.wait_quote(job.id, timeout=timeout, on_change=lambda _: None))
+
+    def confirm_target(self, target: str, code: str) -> Program[TargetView]:
+        return self.post(TargetView, f"/v1/notify/{target}/confirm", body=_body(ConfirmTarget, code=code))
 
     def evidence(self, job: str, tile: int, *, attempt: int | None, cell: int | None) -> Program[Evidence]:
         wanted = {name: value for name, value in (("attempt", attempt), ("cell", cell)) if value is not None}
@@ -152,10 +176,7 @@ class Account:
         )  # fmt: skip
 
     def change(self, job: str, *, priority: int | None, cap_usd: Decimal | None) -> Program[JobView]:
-        try:
-            body = ChangeJob(priority=priority, cap_usd=cap_usd)
-        except ValidationError as error:
-            raise BadInput(explain(error)) from error
+        body = _body(ChangeJob, priority=priority, cap_usd=cap_usd)
         return self.post(JobView, f"/v1/jobs/{job}/change", body=body)
 
     def wait(self, job: str) -> Program[JobView]:

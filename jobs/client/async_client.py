@@ -28,7 +28,6 @@ from jobs.wire import (
     AddTarget,
     ApiKeyCreated,
     ApiKeyView,
-    ConfirmTarget,
     CreateApiKey,
     Info,
     JobView,
@@ -116,8 +115,7 @@ class AsyncClient:
 
     async def confirm_notify_target(self, target: str, code: str) -> TargetView:
         """The code that was mailed to the address."""
-        path = f"/v1/notify/{target}/confirm"
-        return await self._driver.run(self._account.post(TargetView, path, body=ConfirmTarget(code=code)))
+        return await self._driver.run(self._account.confirm_target(target, code))
 
     async def remove_notify_target(self, target: str) -> None:
         """Nothing more is sent there."""

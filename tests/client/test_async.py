@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +14,7 @@ import pytest
 
 from coordinator import events
 from coordinator.store.models import Job
-from jobs.client import AsyncClient, Client
+from jobs.client import AsyncClient
 from jobs.errors import BadInput, Refused, Unavailable
 from tests.client.test_transfers import files
 from tests.coordinator.gateway.conftest import Served
@@ -61,22 +60,6 @@ class _Faults(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-
-def test_it_has_every_call_of_the_other() -> None:
-    """Names, parameters and what comes of them are the same, but for what is awaited."""
-    for name, method in inspect.getmembers(Client, inspect.isfunction):
-        if name.startswith("_") or name == "close":
-            continue
-        other = getattr(AsyncClient, name)
-        mine, its = inspect.signature(method), inspect.signature(other)
-        assert [(one.name, one.kind, one.annotation) for one in mine.parameters.values()] == [
-            (one.name, one.kind, one.annotation) for one in its.parameters.values()
-        ], name
-        assert str(mine.return_annotation).removeprefix("Iterator") == str(its.return_annotation).removeprefix(
-            "AsyncIterator"
-        ), name
-        assert method.__doc__ == other.__doc__
 
 
 def test_files_go_and_come_over_connections_that_break(served: Served, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ real chain; and through a whole stack."""
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,9 +15,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from coordinator.settlement import open_escrow
 from coordinator.stack import LocalStack, temporary_stack
-from coordinator.states import change_job
 from coordinator.store.models import Job
 from jobs.client import AsyncClient, Client, StepResult
 from jobs.errors import BadInput, JobFailed, Refused
@@ -26,10 +23,10 @@ from jobs.inputs.files import read_table
 from jobs.pipeline import Pipeline, load_pipeline
 from jobs.states import JobState
 from tests.client.conftest import gather
+from tests.client.playing import Coordinator, small_pipeline
 from tests.coordinator.gateway.conftest import Served
-from tests.coordinator.gateway.test_views import QUOTE
 from tests.support.models import matte
-from tests.unit.test_inputs import items, model
+from tests.unit.test_inputs import model
 from tests.web.chained import chained
 
 both = pytest.mark.parametrize("awaited", [False, True], ids=["Client", "AsyncClient"])
@@ -43,54 +40,9 @@ def ordered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
-class _Coordinator:
-    """Quotes and opens what comes in, beside the test. Jobs whose step is in `refused` are not admitted."""
-
-    def __init__(self, served: Served, *, cap: int = 10**18, refused: tuple[str, ...] = ()) -> None:
-        self._world, self._cap, self._refused = served.world, cap, refused
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work)
-
-    def __enter__(self) -> _Coordinator:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        world = self._world
-        while not self._ended.wait(0.02):
-            with world.db.begin() as session:
-                for row in session.scalars(select(Job).where(Job.state == "admitting")):
-                    if row.name in self._refused:
-                        change_job(session, row, JobState.FAILED, error="not that model", error_code="bad_model")
-                    else:
-                        quote = QUOTE | {"cap": str(self._cap), "price": str(self._cap)}
-                        change_job(session, row, JobState.QUOTED, quote=quote, price=self._cap)
-            with world.db.read() as session:
-                opening = session.scalars(select(Job.id).where(Job.state == "opening")).all()
-            for job in opening:
-                open_escrow(world.db, world.settings, job)
-
-    def end(self, job: str, state: JobState, **columns: Any) -> None:
-        with self._world.db.begin() as session:
-            row = session.get_one(Job, job)
-            change_job(session, row, JobState.SETTLING, outcome=str(state))
-            change_job(session, row, state, **columns)
-
-
 def _states(served: Served) -> dict[str, str]:
     with served.world.db.read() as session:
         return {row.id: row.state for row in session.scalars(select(Job))}
-
-
-def _pipeline(folder: Path, steps: str, cap: float = 50) -> Pipeline:
-    model(folder / "m.onnx")
-    np.save(folder / "x.npy", items(3))
-    (folder / "p.yaml").write_text(f"version: 1\ncap_usd: {cap}\nsteps:\n  {steps}\n")
-    return load_pipeline(folder / "p.yaml")
 
 
 def _run(served: Served, awaited: bool, pipeline: Pipeline, **given: Any) -> list[StepResult]:
@@ -103,8 +55,8 @@ def test_a_no_leaves_nothing_behind(ordered: Served, tmp_path: Path, awaited: bo
     """A no, a cap that is too low, a balance that is too small for all of them, a step that is not admitted: nothing is
     ordered, not even the steps that could be; their jobs are withdrawn; and the next run makes new ones of them."""
     before, asked = set(_states(ordered)), []
-    pipeline = _pipeline(tmp_path, _TWO)
-    with _Coordinator(ordered):
+    pipeline = small_pipeline(tmp_path, _TWO)
+    with Coordinator(ordered):
         for _ in range(2):
             with pytest.raises(Refused, match="not accepted; nothing was charged for a, b") as no:
                 _run(ordered, awaited, pipeline, confirm=lambda quotes: bool(asked.append(dict(quotes))))
@@ -113,10 +65,10 @@ def test_a_no_leaves_nothing_behind(ordered: Served, tmp_path: Path, awaited: bo
         assert len(first | again) == 4 and list(asked[0]) == ["a", "b"]
         assert {job.quote.cap_usd for job in asked[0].values()} == {"1.25"}
         with pytest.raises(BadInput, match=r"may cost 2\.50 USD, above cap_usd 2; raise it"):
-            _run(ordered, awaited, _pipeline(tmp_path, _TWO, cap=2), confirm=lambda _: pytest.fail("asked"))
-    with _Coordinator(ordered, cap=60 * 10**18), pytest.raises(BadInput, match=r"and the steps a, b need 120.*send it"):
+            _run(ordered, awaited, small_pipeline(tmp_path, _TWO, cap=2), confirm=lambda _: pytest.fail("asked"))
+    with Coordinator(ordered, cap=60 * 10**18), pytest.raises(BadInput, match=r"and the steps a, b need 120.*send it"):
         _run(ordered, awaited, pipeline, confirm=lambda _: pytest.fail("asked"))
-    with _Coordinator(ordered, refused=("b",)), pytest.raises(BadInput, match=r"^step b: not that model"):
+    with Coordinator(ordered, refused=("b",)), pytest.raises(BadInput, match=r"^step b: not that model"):
         _run(ordered, awaited, pipeline)
     states = {job: state for job, state in _states(ordered).items() if job not in before}
     assert set(states.values()) == {"cancelled", "failed"} and list(states.values()).count("failed") == 1
@@ -128,7 +80,7 @@ def test_a_step_that_fails_is_named_and_the_others_go_on(ordered: Served, tmp_pa
     the others."""
     # Names of its own for each client: the same work would be the same job.
     good, bad = f"good{awaited:d}", f"bad{awaited:d}"
-    pipeline = _pipeline(tmp_path, _TWO.replace("a:", f"{good}:").replace("b:", f"{bad}:"))
+    pipeline = small_pipeline(tmp_path, _TWO.replace("a:", f"{good}:").replace("b:", f"{bad}:"))
     ids: dict[str, str] = {}
     failing = True
 
@@ -140,7 +92,7 @@ def test_a_step_that_fails_is_named_and_the_others_go_on(ordered: Served, tmp_pa
             elif step == bad:
                 play.end(job.id, JobState.FAILED, error="tile 1 cannot be done", error_code="tile_failed")
 
-    with _Coordinator(ordered) as play:
+    with Coordinator(ordered) as play:
         with pytest.raises(JobFailed) as error:
             _run(ordered, awaited, pipeline, on_change=see)
         first = dict(ids)
@@ -163,11 +115,11 @@ def test_leaving_withdraws_what_was_not_ordered(ordered: Served, tmp_path: Path)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        _run(ordered, False, _pipeline(tmp_path, "left: {infer: m.onnx, inputs: x.npy}"), on_change=interrupt)
+        _run(ordered, False, small_pipeline(tmp_path, "left: {infer: m.onnx, inputs: x.npy}"), on_change=interrupt)
 
     async def main() -> bool:
         async with AsyncClient(ordered.url, ordered.world.owner.key, patience=5) as client:
-            pipeline = _pipeline(tmp_path, "cancelled: {infer: m.onnx, inputs: x.npy}")
+            pipeline = small_pipeline(tmp_path, "cancelled: {infer: m.onnx, inputs: x.npy}")
             seen = anyio.Event()
             async with anyio.create_task_group() as group:
 

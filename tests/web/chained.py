@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from eth_account import Account as Key
 from sqlalchemy import update
@@ -28,8 +29,8 @@ __all__ = ["chained", "escrowed", "through"]
 
 
 @contextlib.contextmanager
-def chained(folder: Path) -> Iterator[Served]:
-    """The owner has 100 KILN. Raises ToolMissing where anvil is not installed."""
+def chained(folder: Path, **settings: Any) -> Iterator[Served]:
+    """The owner has 100 KILN; `settings` are other ones of the gateway. Raises ToolMissing without anvil."""
     with EmbeddedChain(folder / "chain.json") as chain, running_broker() as broker:
 
         def prepare(world: World) -> None:
@@ -41,7 +42,7 @@ def chained(folder: Path) -> Iterator[Served]:
             addresses.save(files.addresses_file)
             files.coordinator_key_file.write_text("0x" + bytes(keys.coordinator.key).hex())
             public = files.model_copy(update={"rpc_url": chain.url, "public_rpc_url": chain.url})
-            world.settings = world.settings.model_copy(update={"chain": public})
+            world.settings = world.settings.model_copy(update={"chain": public, **settings})
             world.domain = domain(world.settings)
             ChainClient(chain.url, addresses, keys.faucet.key).transfer(world.owner.address, 100 * KILN)
 
