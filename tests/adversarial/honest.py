@@ -16,7 +16,7 @@ from node.calibrate.shots import Shot
 from node.calibrate.sides import Side
 from tests.adversarial.honest_items import EXACT_TILES, Bench, count_items
 from tests.adversarial.material import AWKWARD, EMULATED, SWITCHED, WORK, Material, Picture
-from tests.adversarial.trials import render_trial, tiles_of
+from tests.adversarial.trials import bits_of, render_trial, tiles_of
 from verification.policy import TOLERANT_FLOOR
 
 __all__ = ["count_honest"]
@@ -30,16 +30,18 @@ def count_honest(
 ) -> dict[str, Any]:
     """Renders: every tile of every different picture once. Exact lane: 16x16 pixels, all cells redone. Tolerant lane:
     32x16 pixels, all eight cells redone, which are fewer than of real tiles, so that shares scatter more; tiles of this
-    class before auditors of the other, and the other way round. `items`: thousands of tiles of inference too;
+    class before auditors of the other, and the other way round. `distinct`: tiles that have bits of their own. `items`: thousands of tiles of inference too;
     `slow_items`: across classes as well."""
     exact: Counter[Verdict] = Counter()
     tolerant: dict[str, Counter[Verdict]] = {}
+    bits: dict[str, set[bytes]] = {}
     audited = list(_different(p for p in material.pictures if p.audited is not None))
     for picture in audited:
         assert picture.audited is not None
         contract, frame = picture.contract, picture.shot.frame
         for tile in tiles_of(contract, frame, contract.width // 16, contract.height // 16):
             exact[render_trial(contract, tile, picture.honest, picture.audited, Lane.EXACT, tile.cell_count())] += 1
+            bits.setdefault("exact", set()).add(bits_of(tile, picture.honest, picture.audited))
     across = {
         other: list(_different(p for p in material.pictures if other in p.others)) for other in EMULATED | SWITCHED
     }
@@ -51,14 +53,16 @@ def count_honest(
                 for claimed, redone in ((picture.honest, planes), (planes, picture.honest)):
                     verdict = render_trial(contract, tile, claimed, redone, Lane.TOLERANT, TOLERANT_FLOOR, limits)
                     tolerant.setdefault(other, Counter())[verdict] += 1
+                    bits.setdefault(other, set()).add(bits_of(tile, claimed, redone))
     found: dict[str, Any] = {
         "render_tolerant": {
-            other: _counts(counted) | _of([p.shot for p in across[other]]) for other, counted in tolerant.items()
+            other: _counts(counted) | _of([p.shot for p in across[other]]) | {"distinct": len(bits[other])}
+            for other, counted in tolerant.items()
         },
         "infer_tolerant": {},
     }
     if exact:
-        found["render_exact"] = _counts(exact) | _of([p.shot for p in audited])
+        found["render_exact"] = _counts(exact) | _of([p.shot for p in audited]) | {"distinct": len(bits["exact"])}
     if items:
         kept = AWKWARD.parent / "honest-items-exact.json"
         found["infer_exact"] = count_items(Bench(WORK / "models", Side.of("a")), EXACT_TILES, kept=kept, say=say)

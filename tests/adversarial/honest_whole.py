@@ -1,8 +1,9 @@
 """The lane of whole tiles, counted: path guiding, which replays only as the rectangle that it was rendered as.
 
-Within one class: rectangles of 16x16 pixels, each a tile, rendered by one process and again by another one with another
-number of threads, which has just rendered the low-resolution reference and another frame. Across classes: whole frames
-that have the pixels for it, by mean and noise; the order of the two sides changes no p, so each pair is one tile. And a
+Within one class: rectangles of 16x16 pixels, each rendered by itself as if it were the window of its job, by one process
+and again by another one with another number of threads, which has just rendered the low-resolution reference and another
+frame; and whole frames, which is what the planner leases. Across classes: the same frames by mean and noise, for which
+they have the pixels; the order of the two sides changes no p, so each pair is one tile. And a
 few cheats, of which the first tile decides. Pictures of the same bits are counted once.
 """
 
@@ -54,6 +55,8 @@ PICTURES: Mapping[str, tuple[int, int, int]] = {
 classes, and frames that are cheated on."""
 _ACROSS = (160, 96)
 """Width and height of frames across classes: 15,360 pixels, where 13,056 are needed."""
+_RAGGED = (166, 94)
+"""The same of frames with adaptive sampling: 15,604 pixels, in regions of 16x16 of which the last ones are cut."""
 _SIDE = 16
 HONEST = "none: honest frames"
 _OTHER = "sse42"
@@ -79,11 +82,12 @@ class Whole:
 
 
 class _Both(NamedTuple):
-    """One frame, of either class."""
+    """One frame, of either class; `again` as an auditor of the worker's class redid it."""
 
     shot: Shot
     contract: RenderContract
     mine: Planes
+    again: Planes
     theirs: Planes
 
 
@@ -109,10 +113,12 @@ def count_whole(
     """Honest tiles within one class and across, and cheats. `limits`: of the pair of classes, whose names they hold.
     What was rendered before is not rendered again; `kept`: nothing is, and what is not there is left out."""
     same: Counter[str] = Counter()
+    alone: Counter[str] = Counter()
     across: dict[str, Counter[str]] = {"honest": Counter(), "apart": Counter()}
     cheats: dict[str, dict[str, Counter[str]]] = {}
     scenes: list[str] = []
-    closest, differing = dict.fromkeys(across, 1.0), 0
+    bits: set[bytes] = set()
+    closest, differing, adaptive = dict.fromkeys(across, 1.0), 0, 0
     awkward()
     with ExitStack() as stack:
         own, other = Side.of("a"), Side.of(_OTHER, wrapper=SWITCHED[_OTHER])
@@ -124,9 +130,13 @@ def count_whole(
             guided = _guided(scene)
             alike, afar, cheated = pictures[scene.name]
             try:
-                same.update(_within(whole, guided, alike))
+                same.update(_within(whole, guided, alike, bits))
                 frames = _both(whole, guided, afar)
                 differing += sum(one.mine.tobytes() != one.theirs.tobytes() for one in frames)
+                adaptive += sum(one.shot.adaptive for one in frames)
+                for one in frames:
+                    found = judged(one.contract, one.shot.frame, one.contract.rect, one.mine, one.again, whole.same)
+                    alone[str(found.verdict)] += 1
                 for what, comparison in _between(whole, frames):
                     across[what][str(comparison.verdict)] += 1
                     closest[what] = min(closest[what], float(comparison.evidence["p"]))
@@ -139,16 +149,17 @@ def count_whole(
                 continue
             scenes.append(scene.name)
             say(f"{scene.name}: within a class {dict(same)}; across {json.dumps(across)}, smallest p {closest}")
-    adaptive, total = same.pop("adaptive", 0), same.pop("pictures", 0)
+    stopped, total = same.pop("adaptive", 0), same.pop("pictures", 0)
     return {
         "same": {
-            "tiles": same.total(), "refused": same["reject"], "pictures": total, "adaptive": adaptive,
-            "scenes": len(scenes),
+            "tiles": same.total(), "refused": same["reject"], "pictures": total, "adaptive": stopped,
+            "scenes": len(scenes), "distinct": len(bits),
         },
+        "frames": {"tiles": alone.total(), "refused": alone["reject"]},
         "across": _counts(across["honest"], closest["honest"])
         | {
             "pictures": across["honest"].total(), "differing": differing, "scenes": len(scenes),
-            "pixels": math.prod(_ACROSS),
+            "adaptive": adaptive, "pixels": math.prod(_ACROSS),
         },
         "apart": _counts(across["apart"], closest["apart"]),
         "cheats": {name: {lane: _rate(counted) for lane, counted in lanes.items()} for name, lanes in cheats.items()},
@@ -186,8 +197,8 @@ def _contract(studio: Studio, shot: Shot) -> RenderContract:
     return contract
 
 
-def _within(whole: Whole, scene: Scene, pictures: int) -> Iterator[str]:
-    """For each tile its verdict; "pictures" and "adaptive" for each different picture."""
+def _within(whole: Whole, scene: Scene, pictures: int, bits: set[bytes]) -> Iterator[str]:
+    """For each tile its verdict, and its bits into `bits`; "pictures" and "adaptive" for each different picture."""
     _, shots = shots_of(scene, cheats=0, honest=pictures)
     seen: set[bytes] = set()
     for shot in shots:
@@ -202,6 +213,7 @@ def _within(whole: Whole, scene: Scene, pictures: int) -> Iterator[str]:
             continue
         yield from ["pictures"] + ["adaptive"] * shot.adaptive
         for rect, claimed, redone in zip(rects, mine, theirs, strict=True):
+            _known(bits, claimed)
             yield str(judged(contract, shot.frame, rect, claimed, redone, whole.same).verdict)
 
 
@@ -218,15 +230,16 @@ def _both(whole: Whole, scene: Scene, pictures: int) -> list[_Both]:
     found: list[_Both] = []
     seen: set[bytes] = set()
     for shot in shots:
-        shot = replace(shot, overrides={"resolution": list(_ACROSS)})
+        shot = replace(shot, overrides={"resolution": list(_RAGGED if shot.adaptive else _ACROSS)})
         try:
             contract = _contract(whole.worker, shot)
             (mine,) = whole.worker.pieces(shot, contract, [contract.rect])
+            (again,) = whole.auditor.pieces(shot, contract, [contract.rect], again=True)
             (theirs,) = whole.other.pieces(shot, contract, [contract.rect], again=True)
         except NotKept:
             continue
         if not _known(seen, mine):
-            found.append(_Both(shot, contract, mine, theirs))
+            found.append(_Both(shot, contract, mine, again, theirs))
     return found
 
 

@@ -88,12 +88,13 @@ def markdown(found: dict[str, Any]) -> str:
         "",
         "| lane | tiles | refused | second look |",
         "|---|---|---|---|",
-        f"| render, exact: every cell of{_pictures(exact)}, in tiles of four; auditors' runners had rendered other frames and"
+        f"| render, exact: every cell of{_pictures(exact)}, in tiles of four{_distinct(exact)}; auditors' runners had rendered other frames and"
         f" the low-resolution reference first | {exact['tiles']:,} | {exact['refused']} | 0 |",
     ]
     for other, counted in honest["render_tolerant"].items():
         lines.append(
-            f"| render, tolerant: native against {_CLASSES[other]}, both ways,{_pictures(counted)} in tiles of eight cells | {counted['tiles']:,} |"
+            f"| render, tolerant: native against {_CLASSES[other]}, both ways,{_pictures(counted)} in tiles of eight cells{_distinct(counted)}"
+            f" | {counted['tiles']:,} |"
             f" {counted['refused']} | {counted['escalated']} |"
         )
     lines += _whole_rows(honest.get("whole"))
@@ -130,11 +131,17 @@ def _whole_rows(whole: dict[str, Any] | None) -> list[str]:
         return []
     same, across, apart = whole["same"], whole["across"], whole["apart"]
     return [
-        f"| render, whole tile, within one class: rectangles of 16x16 pixels of{_pictures(same)}, all with path guiding; the"
+        f"| render, whole tile, within one class: rectangles of 16x16 pixels of{_pictures(same)}{_distinct(same)}, all with path guiding; the"
         " auditor's runner had another number of threads and had rendered another frame and the low-resolution reference first"
         f" | {same['tiles']:,} | {same['refused']} | 0 |",
+        *(
+            f"| the same, whole frames of {across['pixels']:,} pixels at least, which is what the planner leases | {alone['tiles']:,} |"
+            f" {alone['refused']} | 0 |"
+            for alone in (whole.get("frames"),)
+            if alone
+        ),
         f"| render, whole tile, native against Cycles' kernel without AVX2, by mean and noise (which of the two claims changes no p):"
-        f" {across['pictures']} different frames of {across['pixels']:,} pixels of {across['scenes']} scenes, {across['differing']}"
+        f" {across['pictures']} different frames ({across.get('adaptive', 0)} with adaptive sampling) of {across['pixels']:,} pixels at least of {across['scenes']} scenes, {across['differing']}"
         f" of which differ in bits; smallest p {across['smallest_p']:.2g}"
         f" | {across['tiles']:,} | {across['refused']} | {across['escalated']} |",
         f"| the same frames where worker and auditor took different seeds, so that not one grain is shared (harder than any honest"
@@ -170,6 +177,11 @@ def _pictures(counted: dict[str, int]) -> str:
         return ""
     adaptive = f" ({counted['adaptive']} with adaptive sampling)" if "adaptive" in counted else ""
     return f" {counted['pictures']} different pictures{adaptive} of {counted['scenes']} scenes"
+
+
+def _distinct(counted: dict[str, int]) -> str:
+    """How many tiles are like no other: two pictures can share an empty corner."""
+    return f" ({counted['distinct']:,} of them with bits of their own)" if "distinct" in counted else ""
 
 
 def _items(counted: dict[str, int]) -> str:

@@ -39,6 +39,8 @@ def test_honest_tiles_of_path_guiding_come_out_and_cheats_do_not(tmp_path: Path)
     """Real renders of the hair scene: twelve rectangles and one frame across classes, and one frame cheated on."""
     pytest.importorskip("bpy", reason="bpy is not installed: pip install kilnet[blender] (Python 3.13)")
     found = count_whole([], limits_across()["render", "sse42"], pictures={"hair": (1, 1, 1)}, work=tmp_path)
+    assert 0 < found["same"].pop("distinct") <= 12
+    assert found["frames"] == {"tiles": 1, "refused": 0}
     assert found["same"] == {"tiles": 12, "refused": 0, "pictures": 1, "adaptive": 0, "scenes": 1}
     across = found["across"]
     assert (across["tiles"], across["refused"], across["pixels"]) == (1, 0, 15360)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from verification.commitment import cell_bytes, commit
 from verification.compare import compare_cells
 from verification.limits import Limits
 
-__all__ = ["Committed", "Rate", "expected", "interval", "render_trial", "tiles_of"]
+__all__ = ["Committed", "Rate", "bits_of", "expected", "interval", "render_trial", "tiles_of"]
 
 
 class Rate(NamedTuple):
@@ -47,6 +48,12 @@ def tiles_of(contract: RenderContract, frame: int, columns: int, rows: int) -> l
 def _part(planes: Planes, rect: tuple[int, int, int, int]) -> bytes:
     x0, y0, x1, y1 = rect
     return np.ascontiguousarray(planes[:, y0:y1, x0:x1]).tobytes()
+
+
+def bits_of(tile: RenderTile, claimed: Planes, recomputed: Planes) -> bytes:
+    """SHA-256 of both sides' bits of a tile of two whole pictures: trials that share it are one trial made twice, such
+    as that of an empty background in each frame."""
+    return hashlib.sha256(_part(claimed, tile.rect) + _part(recomputed, tile.rect)).digest()
 
 
 def render_trial(
