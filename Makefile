@@ -35,7 +35,7 @@ adversaries: setup ## every cheat, really rendered, in every lane; writes the ta
 	@$(RUN) tests.adversarial
 
 # How many more pictures of each scene, by how fast it renders.
-HONEST_OF := image-sequence=40,morse_human_walk=40,golem_cubes=40,adaptive-subdivision=32,geometry-nodes=30,hair=20,ignis_glass=6,golem_column=4,openshot_earth=8,still=4,passes=4,bmw27=2,rubiks_cube=2
+HONEST_OF := morse_human_walk=120,golem_cubes=120,ignis_glass=120,golem_column=80,image-sequence=40,adaptive-subdivision=32,geometry-nodes=30,hair=20,openshot_earth=16,rubiks_cube=12,bmw27=8,still=4,passes=4
 
 honest: setup ## honest tiles of renders counted anew, of different pictures only; writes them into docs/proof.md (hours)
 	@$(RUN) tests.adversarial --honest-only --cached --honest-of $(HONEST_OF)

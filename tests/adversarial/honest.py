@@ -30,8 +30,8 @@ def count_honest(
 ) -> dict[str, Any]:
     """Renders: every tile of every different picture once. Exact lane: 16x16 pixels, all cells redone. Tolerant lane:
     32x16 pixels, all eight cells redone, which are fewer than of real tiles, so that shares scatter more; tiles of this
-    class before auditors of the other, and the other way round. `distinct`: tiles that have bits of their own. `items`: thousands of tiles of inference too;
-    `slow_items`: across classes as well."""
+    class before auditors of the other, and the other way round. `distinct`: tiles that have bits of their own.
+    `items`: thousands of tiles of inference too; `slow_items`: across classes as well."""
     exact: Counter[Verdict] = Counter()
     tolerant: dict[str, Counter[Verdict]] = {}
     bits: dict[str, set[bytes]] = {}

@@ -1,10 +1,10 @@
 """The lane of whole tiles, counted: path guiding, which replays only as the rectangle that it was rendered as.
 
-Within one class: rectangles of 16x16 pixels, each rendered by itself as if it were the window of its job, by one process
-and again by another one with another number of threads, which has just rendered the low-resolution reference and another
-frame; and whole frames, which is what the planner leases. Across classes: the same frames by mean and noise, for which
-they have the pixels; the order of the two sides changes no p, so each pair is one tile. And a
-few cheats, of which the first tile decides. Pictures of the same bits are counted once.
+Within one class: rectangles of 16x16 pixels, each rendered by itself as if it were the window of its job, by one
+process and again by another one with another number of threads, which has just rendered the low-resolution reference
+and another frame; and whole frames, which is what the planner leases. Across classes: the same frames by mean and noise,
+for which they have the pixels; the order of the two sides changes no p, so each pair is one tile. And a few cheats, of
+which the first tile decides. Pictures of the same bits are counted once.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from verification.limits import Limits
 __all__ = ["HONEST", "PICTURES", "Whole", "count_whole", "judged"]
 
 PICTURES: Mapping[str, tuple[int, int, int]] = {
-    "golem_cubes": (64, 64, 2), "morse_human_walk": (36, 48, 2), "image-sequence": (40, 48, 2),
-    "geometry-nodes": (40, 48, 2), "adaptive-subdivision": (24, 16, 1), "hair": (24, 32, 2),
-    "openshot_earth": (12, 12, 2), "ignis_glass": (12, 12, 1), "still": (4, 2, 0),
+    "golem_cubes": (144, 64, 2), "morse_human_walk": (116, 48, 2), "golem_column": (80, 20, 0),
+    "image-sequence": (56, 48, 2), "geometry-nodes": (52, 48, 2), "adaptive-subdivision": (36, 16, 1),
+    "hair": (36, 32, 2), "openshot_earth": (24, 12, 2), "ignis_glass": (92, 12, 1), "still": (4, 2, 0),
 }  # fmt: skip
 """Of each scene, by how fast it renders: pictures cut into rectangles within one class, whole frames across
 classes, and frames that are cheated on."""
