@@ -3,8 +3,8 @@
 Within one class: rectangles of 16x16 pixels, each rendered by itself as if it were the window of its job, by one
 process and again by another one with another number of threads, which has just rendered the low-resolution reference
 and another frame; and whole frames, which is what the planner leases. Across classes: the same frames by mean and
-noise, for which they have the pixels; the order of the two sides changes no p, so each pair is one tile. And a few cheats, of
-which the first tile decides. Pictures of the same bits are counted once.
+noise, for which they have the pixels; the order of the two sides changes no p, so each pair is one tile. And a few
+cheats, of which the first tile decides. Pictures of the same bits are counted once.
 """
 
 from __future__ import annotations
