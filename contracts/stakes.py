@@ -117,9 +117,13 @@ class StakeActions(StakeViews, Sender):
         """Makes this account answer for a node, whose key signed ``node_key_data``."""
         return self._run(self._prepare(self._registry, "addNode", (node, signature), {}))
 
+    def prepare_retire_node(self, node: str, **options: int) -> PreparedTx:
+        """Ends that, ``unbonding_period()`` from now."""
+        return self._prepare(self._registry, "retireNode", (node,), options)
+
     def retire_node(self, node: str) -> TxResult:
         """Ends that, ``unbonding_period()`` from now."""
-        return self._run(self._prepare(self._registry, "retireNode", (node,), {}))
+        return self._run(self.prepare_retire_node(node))
 
     def prepare_stake(
         self, amount: int, operator: str | None = None, permit: Permit | None = None, **options: int

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jobs.wire import ChainInfo, EpochAccount
     from verification.epochs import ChainEpoch, ChainJob, Finding
 
-__all__ = ["ChainSays", "ask_chain", "fetch", "from_file"]
+__all__ = ["ChainSays", "accounts_of", "ask_chain", "fetch", "from_file"]
 
 
 def fetch(gateway: str | None, rpc: str | None, number: int, first: int) -> tuple[EpochChain, str]:
@@ -33,7 +33,7 @@ def fetch(gateway: str | None, rpc: str | None, number: int, first: int) -> tupl
     epochs = [_epoch(public, chain, number)]  # the last first: whether there is such an epoch is said at once
     for one in range(number - 1, first - 1, -1):
         epochs.insert(0, _epoch(public, chain, one))
-    before = _accounts(public, first - 1) if first > 1 else ()
+    before = accounts_of(public, first - 1) if first > 1 else ()
     linked = []
     for epoch in epochs:
         linked.append(epoch.model_copy(update={"before": before}))
@@ -52,11 +52,12 @@ def _epoch(public: PublicGateway, chain: ChainInfo, number: int) -> EpochProof:
         after = page.next
     return EpochProof(
         number=number, chain_id=chain.chain_id, token=chain.token, escrow=chain.escrow, distributor=chain.distributor,
-        before=(), accounts=_accounts(public, number), receipts=tuple(receipts),
+        before=(), accounts=accounts_of(public, number), receipts=tuple(receipts),
     )  # fmt: skip
 
 
-def _accounts(public: PublicGateway, of: int) -> tuple[EpochAccount, ...]:
+def accounts_of(public: PublicGateway, of: int) -> tuple[EpochAccount, ...]:
+    """The leaves of an epoch's root, as a gateway says. Raises BadInput, Unavailable."""
     from jobs.wire import EpochAccounts
 
     found: list[EpochAccount] = []

@@ -11,6 +11,7 @@ import typer
 from coordinator.cli import (
     addon,
     bond,
+    claiming,
     economics,
     epochs,
     jobs_commands,
@@ -63,6 +64,7 @@ settling.register(app)
 staking.register(app)
 bond.register(app)
 epochs.register(app)
+claiming.register()
 pipeline.register(app)
 addon.register(app)
 bridge_command.register(app)

@@ -174,21 +174,48 @@ def terms(
     _send(chain, prepared, yes=yes, as_json=as_json, operator=who, what=what)
 
 
+@app.command()
+def retire(
+    node: Annotated[str, typer.Argument(metavar="NODE", help="Its address.")],
+    rpc: Rpc = None,
+    escrow: Escrow = None,
+    gateway: Gateway = None,
+    key: Key = None,
+    yes: GoOn = False,
+    as_json: Json = False,
+) -> None:
+    """As an operator: answer no more for a node, whose key is lost, say. It takes the unbonding period, in which you
+    still do, and is for ever."""
+    chain = client(find_deployment(gateway, rpc, escrow), key)
+    who, whom = _operator(chain, _me(chain)), _address(node)
+    with told():
+        prepared, until = chain.prepare_retire_node(whom), chain.time() + chain.unbonding_period()
+    _send(
+        chain, prepared, yes=yes, as_json=as_json, operator=who,
+        what=f"{who} answers for node {whom} until {when(until)}, and never again after that.",
+    )  # fmt: skip
+
+
 def _me(chain: ChainClient) -> str:
     return chain.transactions.address
 
 
 def _operator(chain: ChainClient, address: str) -> str:
     """Its address, with its checksum. Raises BadInput for what is none, or no operator's."""
-    from eth_utils.address import to_checksum_address
-
-    if not is_address(address):
-        raise BadInput(f"{address!r}: is no address; write 0x and 40 hexadecimal digits")
-    who = str(to_checksum_address(address))
+    who = _address(address)
     with told():
         if not chain.operator(who).registered:
             raise BadInput(f"{who} is no operator on this chain: `kilnet node register` makes one", code="no_operator")
     return who
+
+
+def _address(text: str) -> str:
+    """With its checksum. Raises BadInput for what is none."""
+    from eth_utils.address import to_checksum_address
+
+    if not is_address(text):
+        raise BadInput(f"{text!r}: is no address; write 0x and 40 hexadecimal digits")
+    return str(to_checksum_address(text))
 
 
 def _units(kiln: str) -> int:

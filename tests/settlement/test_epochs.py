@@ -342,3 +342,47 @@ def test_what_cannot_be_checked_is_said(saved: Callable[[int], Proof], tmp_path:
         ending = run_command(["epoch", "verify", *map(str, arguments)])
         assert told in ending.line and "\n" not in ending.line, ending
         assert ending.code == code if code is not None else ending.code not in (0, 1), ending
+
+
+def test_rewards_are_claimed_for_many(
+    bank: Bank, gateway: str, kilnet: Callable[..., tuple[int, Proof]], tmp_path: Path
+) -> None:
+    """One account by name; then all that are left, from a saved file and without a gateway, each to the unit; then
+    nothing. Leaves that do not make the root on chain, and an account that earned nothing, are one line."""
+    with bank.db.read() as session:
+        earned = {one.account: one.cumulative for one in epoch_accounts(session, 2, after="", limit=1000).accounts}
+    assert len(earned) == 4
+    payer = bank.chain.keys.faucet
+    alone = (
+        "--rpc",
+        bank.chain.url,
+        "--escrow",
+        bank.addresses.escrow,
+        "--key",
+        "0x" + bytes(payer.key).hex(),
+        "--yes",
+    )
+    first, *others = earned
+    code, said = kilnet("claim", first.lower(), "--gateway", gateway, *alone)
+    assert code == 0 and said["claimed"] == [{"account": first, "claimed": str(earned[first])}]
+    assert bank.view.balance_of(first) == earned[first] and not any(map(bank.view.balance_of, others))
+    code, _ = kilnet("verify", 2, "--gateway", gateway, "--save", tmp_path / "two.json")
+    assert code == 0
+    code, said = kilnet("claim", "--leaves", tmp_path / "two.json", *alone)
+    assert code == 0 and len(said["transactions"]) == 1
+    assert {one["account"]: int(one["claimed"]) for one in said["claimed"]} == {one: earned[one] for one in others}
+    assert all(bank.view.balance_of(one) == units for one, units in earned.items())
+    code, said = kilnet("claim", "--leaves", tmp_path / "two.json", *alone)
+    assert (code, said) == (0, {"claimed": [], "transactions": []})
+    changed = json.loads((tmp_path / "two.json").read_text())
+    changed["epochs"][-1]["accounts"][0]["cumulative"] = str(KILN)
+    (tmp_path / "changed.json").write_text(json.dumps(changed))
+    (tmp_path / "one.json").write_text(json.dumps({"epochs": changed["epochs"][:1]}))
+    for arguments, why in (
+        (("--leaves", tmp_path / "changed.json"), "does not make the root on chain"),
+        (("--leaves", tmp_path / "one.json"), "has no epoch 2"),
+        ((Key.create().address, "--leaves", tmp_path / "two.json"), "has earned nothing"),
+        (("me", "--leaves", tmp_path / "two.json"), "is no address"),
+    ):
+        ending = run_command(["epoch", "claim", *map(str, arguments), *map(str, alone)])
+        assert ending.code == 2 and why in ending.line and "\n" not in ending.line, ending

@@ -79,6 +79,25 @@ def test_from_the_terms_to_the_withdrawal(stack: Stack, stake: Run) -> None:
     assert ending.code == 0 and abs(friend.balance_of(address(friend)) - 10 * KILN - 59 * KILN // 2) <= 2
 
 
+def test_a_node_is_retired(stack: Stack, stake: Run) -> None:
+    """Only by its operator, after the unbonding period, in which the operator still answers for it; and once."""
+    boss, node = operator(stack)
+    other, _ = operator(stack)
+    ending, _ = stake(other, "retire", node.address)
+    assert ending.code == 2 and "does not answer for node" in ending.line, ending
+    ending, _ = stake(boss, "retire", node.address, yes=False)
+    assert ending.code == 2 and "add --yes" in ending.line, ending
+    ending, said = stake(boss, "retire", node.address)
+    assert ending.code == 0 and said["transaction"].startswith("0x"), ending
+    assert boss.answers_for(node.address) == address(boss)
+    ending, _ = stake(boss, "retire", node.address)
+    assert ending.code == 2 and "does not answer for node" in ending.line, ending
+    stack.pass_time(UNBONDING + 1)
+    assert boss.answers_for(node.address) is None
+    ending, _ = stake(boss, "retire", "node")
+    assert ending.code == 2 and "is no address" in ending.line, ending
+
+
 def test_what_is_wrong_is_one_line(stack: Stack, stake: Run) -> None:
     boss, _ = operator(stack)
     me, poor = address(boss), account(stack, KILN)
