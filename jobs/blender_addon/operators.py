@@ -157,6 +157,50 @@ class KILNET_OT_steer(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class KILNET_OT_change(bpy.types.Operator):
+    """Change which of your jobs goes first, and what this one may cost at most"""
+
+    bl_idname = "kilnet.change"
+    bl_label = "Priority and cap"
+
+    priority: bpy.props.IntProperty(
+        name="Priority", description="Among your own jobs, the higher first", min=-100, max=100
+    )
+    cap: bpy.props.FloatProperty(
+        name="Cap (USD)", description="Spend at most this, up to what is in escrow; the job waits when it is reached",
+        min=0, precision=6,
+    )  # fmt: skip
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return session.connected and session.phase is Phase.FOLLOWING
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> Result:
+        self.priority, self.cap = _priority(), _cap()
+        answer: Result = context.window_manager.invoke_props_dialog(self)
+        return answer
+
+    def execute(self, _context: bpy.types.Context) -> Result:
+        given = self.properties.is_property_set
+        priority = self.priority if given("priority") and self.priority != _priority() else None
+        # A property of Blender holds seven digits: what was not touched must not come back as another amount.
+        cap = f"{self.cap:.6f}" if given("cap") and abs(self.cap - _cap()) > 1e-6 * _cap() else None
+        if priority is None and cap is None:
+            self.report({"INFO"}, "nothing was changed")
+            return {"CANCELLED"}
+        session.change(priority, cap)
+        return {"FINISHED"}
+
+
+def _priority() -> int:
+    return int(session.job.get("priority") or 0)
+
+
+def _cap() -> float:
+    """USD that the followed job may cost at most."""
+    return float(session.job.get("cap_usd") or 0)
+
+
 def _name(scene: bpy.types.Scene) -> str:
     return (Path(bpy.data.filepath).stem if bpy.data.filepath else scene.name)[:200]
 
@@ -183,7 +227,7 @@ def _saved_copy() -> Path:
 
 _CLASSES = (
     KILNET_OT_connect, KILNET_OT_check, KILNET_OT_quote, KILNET_OT_submit, KILNET_OT_follow, KILNET_OT_stop,
-    KILNET_OT_steer,
+    KILNET_OT_steer, KILNET_OT_change,
 )  # fmt: skip
 
 

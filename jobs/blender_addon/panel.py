@@ -72,6 +72,8 @@ def _quote(layout: bpy.types.UILayout) -> None:
 def _next(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if session.busy:
         layout.progress(factor=session.progress, type="BAR", text=_progress())
+        if session.phase is Phase.FOLLOWING and session.job.get("held_usd"):
+            layout.label(text=_bounds())
         if session.phase is Phase.FOLLOWING and session.seen:
             layout.label(text=f"Seen: {session.seen}", icon="IMAGE_DATA")
         row = layout.row(align=True)
@@ -81,6 +83,7 @@ def _next(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
                 row.operator("kilnet.steer", text="Reject").verb = "reject"
             paused = session.job.get("state") == "paused"
             row.operator("kilnet.steer", text="Resume" if paused else "Pause").verb = "resume" if paused else "pause"
+            row.operator("kilnet.change", text="Change")
             row.operator("kilnet.steer", text="Cancel", icon="CANCEL").verb = "cancel"
         row.operator("kilnet.stop", text="Stop following" if session.phase is Phase.FOLLOWING else "Stop")
         return
@@ -102,6 +105,12 @@ def _next(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def _progress() -> str:
     left = session.job.get("left_seconds") if session.phase is Phase.FOLLOWING else None
     return session.step + (f", {_time(left)} left" if left else "")
+
+
+def _bounds() -> str:
+    job = session.job
+    held = f" of {job['held_usd']} in escrow" if job["cap_usd"] != job["held_usd"] else ""
+    return f"Priority {job.get('priority', 0)}, at most {job['cap_usd']} USD{held}"
 
 
 def _time(seconds: float) -> str:

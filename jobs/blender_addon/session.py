@@ -134,6 +134,13 @@ class Session:
         """cancel, pause or resume the job; it is still followed."""
         self._send(verb, self._steered, job=self.job_id)
 
+    def change(self, priority: int | None, cap_usd: str | None) -> None:
+        """Another place among the account's own jobs, another cap (USD, up to what is in escrow); None: as it is."""
+        given: dict[str, Any] = {"priority": priority, "cap_usd": cap_usd}
+        given = {name: value for name, value in given.items() if value is not None}
+        self.error = ""
+        self._send("change", self._steered, job=self.job_id, **given)
+
     def stop(self) -> None:
         """Stop what is being checked, quoted or followed; what is ordered goes on."""
         if self._current is not None:

@@ -173,7 +173,7 @@ def sequence(watch, scene):
     SEEN["sequence"] = [result.source, len([one for one in watch.session.files if one["kind"] == "image"])]
 
 
-def cancelled(watch, scene):
+def cancelled(watch, scene, panel):
     """A long job is cancelled while it runs; before that another session follows it."""
     session = watch.session
     scene.cycles.samples, scene.render.resolution_x, scene.render.resolution_y = 4096, 512, 384
@@ -192,8 +192,24 @@ def cancelled(watch, scene):
     bpy.ops.kilnet.follow()
     asked = []
 
+    def change():
+        """Priority and cap; then more than is in escrow, which is refused; then what it is already."""
+        held = float(session.job["held_usd"])
+        if "changed" not in SEEN:
+            SEEN["changed"] = held * 0.9
+            bpy.ops.kilnet.change(priority=7, cap=held * 0.9)
+        elif session.job["priority"] == 7 and "too_much" not in SEEN:
+            SEEN["change"] = [session.job["priority"], session.job["cap_usd"], panel._bounds()]
+            SEEN["too_much"] = ""
+            SEEN["unchanged"] = sorted(bpy.ops.kilnet.change(priority=7))
+            bpy.ops.kilnet.change(cap=held * 2)
+        elif "too_much" in SEEN and session.error:
+            SEEN["too_much"] = session.error
+
     def cancel():
-        if session.job.get("state") == "running" and not asked:
+        if session.job.get("state") == "running" and not asked and not SEEN.get("too_much"):
+            change()
+        elif session.job.get("state") == "running" and not asked:
             bpy.ops.kilnet.steer(verb="pause")
             asked.append("pause")
         if session.job.get("state") == "paused" and len(asked) == 1:
@@ -215,7 +231,7 @@ def main():
     SEEN["about"] = watch.session.about
     whole(watch, scene, blend)
     sequence(watch, scene)
-    cancelled(watch, scene)
+    cancelled(watch, scene, panel)
     SEEN["longest"], SEEN["progress"], SEEN["steps"] = watch.longest, sorted(watch.progress), watch.steps
     bpy.ops.preferences.addon_disable(module="bl_ext.user_default.kilnet")
     SEEN["gone"] = not hasattr(bpy.types.Scene, "kilnet")

@@ -107,8 +107,8 @@ def _drive(python: Path, folder: Path, stack: LocalStack) -> dict[str, Any]:
 def test_an_artists_way_through_it(
     version: str, stack: LocalStack, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Installed from the zip: check, quote, order, live pictures, the result, another job left and found again, paused
-    and cancelled; and Blender is never held up."""
+    """Installed from the zip: check, quote, order, live pictures, the result, another job left and found again,
+    changed, paused and cancelled; and Blender is never held up."""
     seen = _drive(_python_with(version, request.config), tmp_path, stack)
     assert ".".join(map(str, seen["blender"][:2])) == version and seen["gone"]
     assert seen["about"]["account"].startswith("0x") and int(seen["about"]["balance"]) > 0
@@ -128,6 +128,9 @@ def test_an_artists_way_through_it(
     assert covered == sorted(covered) and covered[-1] == pytest.approx(1) and covered[0] < 1, covered
     assert {0.0, 1.0} < set(seen["progress"]) and any("MB" in step for step in seen["steps"])
     assert seen["left"] and seen["asked"] == ["pause", "cancel"] and seen["ended"][0] == "cancelled"
+    assert seen["change"][0] == 7 and float(seen["change"][1]) == pytest.approx(seen["changed"], rel=1e-3)
+    assert "Priority 7, at most" in seen["change"][2] and "in escrow" in seen["change"][2]
+    assert "escrow" in seen["too_much"] and seen["unchanged"] == ["CANCELLED"]
     # What Blender's main thread waited for at most: loading a picture.
     assert seen["longest"] < 0.5
     _is_what_blender_had(Path(seen["result"][2]))
