@@ -63,6 +63,7 @@ def job_report(
         "settlement_tx": settled.settlement_tx if settled else None,
         "error": job.error,
         "error_code": job.error_code,
+        "advice": job.advice,
     }
     return report
 
@@ -159,6 +160,8 @@ def job_table(job: JobView, info: Info | None, outputs: Sequence[str] = ()) -> T
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_row("job", f"{job.id}  {job.name}")
     table.add_row("state", f"{job.state}" + (f": {job.error}" if job.error else ""))
+    if job.advice:
+        table.add_row("what to do", job.advice)
     if job.waiting_for:
         table.add_row("waits for", job.waiting_for)
     table.add_row("tiles", f"{job.tiles_passed} of {job.tiles} passed, {job.progress:.0%} of the work")

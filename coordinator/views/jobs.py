@@ -10,6 +10,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from coordinator.config import Settings
+from coordinator.notify.words import advice
 from coordinator.store.models import Job, Lease, Receipt, Work
 from coordinator.views.eta import Course, courses, seconds_left
 from coordinator.views.waiting import waiting_for
@@ -66,6 +67,7 @@ def job_views(session: Session, settings: Settings, jobs: Sequence[Job], *, now:
                 paused=state is JobState.PAUSED,
                 error=job.error,
                 error_code=job.error_code,
+                advice=advice(job.error_code) if job.error else None,
                 created_at=job.created_at,
                 deadline=job.deadline,
                 quote=quote,

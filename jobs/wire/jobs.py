@@ -171,6 +171,8 @@ class JobView(Wire):
     paused: bool = False
     error: str | None = None
     error_code: str | None = None
+    advice: str | None = None
+    """What can be done about the error, in words; None where there is none."""
     created_at: float
     deadline: float | None = None
     """When the job ends, refunded for what is not done; None until it is accepted."""

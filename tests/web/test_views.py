@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from coordinator.notify.words import ADVICE
 from tests.web.conftest import Town, forgive, until
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def test_failures_name_the_frame_and_what_to_do(page: Page, town: Town) -> None:
     page.goto(f"{town.url}/jobs/{town.failed}")
     alert = page.get_by_role("alert")
     alert.wait_for()
-    assert "scales.exr" in alert.inner_text() and "Then submit again" in alert.inner_text()
+    # The very sentence that a notice says.
+    assert "scales.exr" in alert.inner_text() and ADVICE["too_many_attempts"][1:] in alert.inner_text()
 
 
 def test_nodes_and_ledger(page: Page, town: Town) -> None:

@@ -26,6 +26,11 @@ export function dollars(value: number): string {
   return value.toLocaleString("en", { style: "currency", currency: "USD" });
 }
 
+/** A line of the gateway's, which begins small and ends bare, as a sentence. */
+export function sentence(line: string): string {
+  return `${line.charAt(0).toUpperCase()}${line.slice(1)}.`;
+}
+
 export function duration(seconds: number): string {
   if (seconds < 0.95) return `${Math.max(0, seconds).toFixed(1)} s`;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;

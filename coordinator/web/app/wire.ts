@@ -58,6 +58,7 @@ export interface JobView {
   state: string;
   error: string | null;
   error_code: string | null;
+  advice: string | null;
   created_at: number;
   deadline: number | null;
   quote: Quote | null;

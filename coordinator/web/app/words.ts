@@ -1,6 +1,6 @@
-// States in words, and what to do where something went wrong.
+// States in words.
 
-import type { JobView, TileState } from "./wire";
+import type { TileState } from "./wire";
 
 export const JOB_STATES: Record<string, { word: string; tone: Tone }> = {
   admitting: { word: "being admitted", tone: "busy" },
@@ -39,20 +39,3 @@ export const LANES: Record<string, string> = {
 };
 
 export const FINAL = new Set(["done", "cancelled", "failed"]);
-
-const ADVICE: Record<string, string> = {
-  too_many_attempts: "Look at the attempts of the tile below: the nodes' log says what stopped them. Then submit again.",
-  quote_lapsed: "Nothing was charged. Submit the job again for a new quote.",
-  deadline: "What had passed was paid, the rest refunded. Submit again with a later deadline or a higher price.",
-  scene_fault: "Open the scene in your own Blender at this frame; a trusted worker saw the same failure.",
-  blobs_missing: "Pack the scene again with all its files.",
-  unavailable: "This was no fault of yours. Submit the job again.",
-  internal: "This was no fault of yours. Submit the job again; if it fails again, tell the operator the job's id.",
-};
-
-export function advice(job: JobView): string {
-  return (
-    ADVICE[job.error_code ?? ""] ??
-    "What had passed was paid, everything else was refunded. Mend what the message names and submit the job again."
-  );
-}

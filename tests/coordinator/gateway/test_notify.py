@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from coordinator import views
 from coordinator.config import NotifySettings, SmtpSettings
 from coordinator.errors import Conflict, SlowDown
 from coordinator.notify import add_target, confirm_target, put_notices, send_due, target_views
@@ -102,7 +103,8 @@ def _allow(world: World, smtp: SmtpSettings | None = None) -> None:
 
 
 def _failed(world: World) -> str:
-    job = world.job(0, kind="render", name="harbour\r\nBcc: x@y.example", spec={"kind": "render", "deadline_s": 60})
+    spec = {"kind": "render", "deadline_s": 60}
+    job = world.job(0, kind="render", name="harbour\r\nBcc: x@y.example", spec=spec, quote=None)
     with world.db.begin() as session:
         tile = RenderTile(frames=(17,), rect=(0, 0, 8, 8), samples=(0, 8))
         world.add_work(session, job, WorkKind.TILE, 3, tile)
@@ -136,6 +138,9 @@ def test_a_webhook_is_signed_and_sent_until_it_is_taken(world: World, receiver: 
     assert len(notices) == 3 and len({one["id"] for one in notices}) == 1
     assert notices[0]["job"] == job and notices[0]["frames"] == [17] and "scales.exr" in notices[0]["error"]
     assert "submit again" in notices[0]["advice"]
+    with world.db.read() as session:
+        seen = views.job_view(session, world.settings, session.get_one(Job, job), now=world.db.now())
+    assert seen.advice == notices[0]["advice"], "the page and the command line say what the notice says"
     with world.db.read() as session:
         [view] = target_views(session, world.owner.address)
         assert (view.sent, view.waiting, view.given_up) == (1, 0, 0)

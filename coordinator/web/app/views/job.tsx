@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { account, post, Problem } from "../api";
-import { bytes, count } from "../format";
+import { bytes, count, sentence } from "../format";
 import { Change, type Wish } from "../job/change";
 import { Frames } from "../job/frames";
 import { Log } from "../job/log";
@@ -13,7 +13,7 @@ import { Noise } from "../job/noise";
 import { JobStore } from "../job/store";
 import { TilePanel } from "../job/tile";
 import { TileTable } from "../job/tiles";
-import { advice, FINAL, JOB_STATES } from "../words";
+import { FINAL, JOB_STATES } from "../words";
 import type { JobView, OutputView } from "../wire";
 import { Link } from "../router";
 import { Badge, Failure, Loading, Notice } from "./parts";
@@ -75,7 +75,7 @@ export function JobPage({ id }: { id: string }) {
       {problem.value && <Failure problem={problem.value} />}
       {job.error && (
         <Notice title={job.error} tone="bad">
-          {advice(job)}
+          {job.advice && sentence(job.advice)}
         </Notice>
       )}
       {!job.error && job.waiting_for && <Notice title={`Waits for ${job.waiting_for}`} tone="wait" />}
