@@ -115,7 +115,9 @@ def test_sample_ranges_merge_to_the_frame(runner: Runner) -> None:
         assert np.abs(ours.get(key, blank) - theirs.get(key, blank)).max() <= 1e-4, key
 
 
-@pytest.mark.parametrize(("name", "adaptive"), [("compositor", True), ("volume", False)])
+@pytest.mark.parametrize(
+    ("name", "adaptive"), [("compositor", True), pytest.param("volume", False, marks=pytest.mark.slow)]
+)
 def test_a_frame_whose_samples_do_not_merge_is_seen_with_few(runner: Runner, name: str, adaptive: bool) -> None:
     """Its first four samples are a picture by itself, whose blocks have its bits; the frame after it has its own again.
     Samples from the middle are refused."""
