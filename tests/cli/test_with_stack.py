@@ -195,19 +195,55 @@ def test_what_admission_finds(shell: Shell) -> None:
     assert not states & {"quoted", "admitting"}
 
 
+_LONG = """
+version: 1
+steps:
+  long: {render: monkey.blend, frames: 1, samples: 20000, resolution: 640x360}
+"""
+
+
+def test_ctrl_c_leaves_a_pipelines_jobs_and_says_how_to_follow_them(shell: Shell) -> None:
+    """130, one last line with the command that goes on with it, which finds the same job; once that was cancelled, the
+    same work is a new job."""
+    (shell.folder / "long.yaml").write_text(_LONG)
+    jobs = []
+    for _ in range(2):
+        process = shell.start("pipeline", "run", "long.yaml")
+        assert process.stderr is not None
+        while not (line := process.stderr.readline()).startswith("long: running"):
+            assert line, "it ended before its job ran"
+        job = _running(shell)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 130 and out == "" and "Traceback" not in err, (out, err)
+        assert "`kilnet pipeline run long.yaml` follows it again" in err.splitlines()[-1]
+        jobs.append(job)
+    assert jobs[0] == jobs[1]
+    shell.run("cancel", job)
+    process = shell.start("pipeline", "run", "long.yaml")
+    again = _running(shell)
+    assert again != job
+    shell.run("cancel", again)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 5 and f"step long: job {again} was cancelled" in err.splitlines()[-1]
+
+
+def _running(shell: Shell) -> str:
+    for _ in range(600):
+        running = [one["id"] for one in shell.json("jobs")["jobs"] if one["state"] == "running"]
+        if running:
+            return str(running[0])
+        time.sleep(0.2)
+    raise AssertionError("nothing runs")
+
+
 def test_ctrl_c_says_how_to_come_back(shell: Shell) -> None:
     """Ctrl-C during the work ends the program with 130 and the way back; the job goes on, can be paused, resumed and
     cancelled, and a cancelled job is an exit code of its own."""
     process = shell.start(
         "render", "monkey.blend", "--frames", "1", "--samples", "20000", "--resolution", "640x360", "--out", "long"
     )
-    job = ""
-    for _ in range(600):
-        running = [one for one in shell.json("jobs")["jobs"] if one["state"] == "running"]
-        if running:
-            job = running[0]["id"]
-            break
-        time.sleep(0.2)
+    job = _running(shell)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130 and out == "", (out, err)
