@@ -131,9 +131,10 @@ def worker_options(
 ) -> list[str]:
     """Options of `kilnet node run` for a worker of this stack."""
     options = ["--data", str(layout.node(name)), "--gateway", gateway_url, "--name", name, "--threads", str(threads)]
-    options += ["--device", device]
     # One machine, one numerics class: measured once for all that run here.
     options += ["--canary-cache", str(layout.canary)]
+    if device != "CPU":
+        options += ["--device", device]
     return [*options, "--unsandboxed"] if unsandboxed else options
 
 

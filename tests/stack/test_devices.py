@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from coordinator.stack import devices
 from coordinator.stack.devices import check_device
 from coordinator.stack.layout import DEVICE_VARIABLE, Layout
 from coordinator.stack.plan import StackOptions, plan_stack
 from jobs.errors import BadInput
+from node.hardware import Gpu, device_ids, probe
 
 _KILNET = [sys.executable, "-m", "coordinator.cli.main"]
 
@@ -27,11 +30,14 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(device: str) -
         check_device(device)
 
 
-def test_every_worker_is_told_the_device(tmp_path: Path) -> None:
+def test_every_worker_is_told_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The trusted one too: who audits a GPU's tiles has to have its numerics class."""
-    plan = plan_stack(Layout.at(tmp_path), StackOptions(nodes=2, device="cpu"))
-    workers = [part.command for part in plan.parts if part.name == "trusted" or part.name.startswith("node-")]
-    assert [command[list(command).index("--device") + 1] for command in workers] == ["CPU"] * 3
+    there = device_ids(replace(probe(), gpus=(Gpu("AMD", 128, "", None, None),)))
+    monkeypatch.setattr(devices, "_devices_here", lambda: there)
+    for asked, told in (("cpu", []), ("hip", ["--device", "HIP:0"])):
+        plan = plan_stack(Layout.at(tmp_path), StackOptions(nodes=2, device=asked))
+        workers = [list(part.command) for part in plan.parts if part.name == "trusted" or part.name.startswith("node-")]
+        assert [[word for word in words if word in ("--device", "HIP:0")] for words in workers] == [told] * 3
 
 
 @pytest.mark.parametrize(
