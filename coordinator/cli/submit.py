@@ -15,7 +15,7 @@ from coordinator.cli.connection import Access, connect
 from coordinator.cli.endings import Interrupted
 from coordinator.cli.flow import accept, deliver, deliver_preview, follow, goes_on, quoted
 from coordinator.cli.report import job_report, job_table, quote_report, quote_table
-from jobs.client.outcome import check_ended, written
+from jobs.client.outcome import check_ended, check_folder, written
 from jobs.errors import BadInput, KilnetError
 from jobs.outputs import Format
 from jobs.states import JobState
@@ -58,7 +58,7 @@ def submit(submission: AbstractContextManager[Submission], access: Access, terms
     """The whole way of a job; prints what came of it. Raises the errors of jobs.errors, Interrupted."""
     from rich.console import Console
 
-    _check_out(terms.out)
+    check_folder(terms.out, named="--out ")
     threading.Thread(target=_import_ahead, daemon=True).start()
     with _shown(display), submission as ready, connect(access, nodes=terms.nodes, step=display.step) as client:
         info = client.info()
@@ -187,18 +187,3 @@ def _go_on(job: JobView, previewed: Sequence[Delivered]) -> bool:
         if said.strip().lower() in ("y", "yes", "n", "no"):
             return said.strip().lower().startswith("y")
         print("y goes on, n ends it: ", end="", file=sys.stderr)
-
-
-def _check_out(out: Path) -> None:
-    """Said now, not when the frames are there. Nothing is made yet."""
-    if out.exists() and not out.is_dir():
-        raise BadInput(f"--out {out}: is a file; name a folder")
-    parent = next(folder for folder in (out, *out.absolute().parents) if folder.is_dir())
-    if not _writable(parent):
-        raise BadInput(f"--out {out}: {parent} cannot be written; choose another folder")
-
-
-def _writable(folder: Path) -> bool:
-    import os
-
-    return os.access(folder, os.W_OK | os.X_OK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -16,11 +17,21 @@ from jobs.wire import JobView
 if TYPE_CHECKING:
     from jobs.outputs import Format
 
-__all__ = ["NOT_DELIVERED", "check_ended", "check_price", "written"]
+__all__ = ["NOT_DELIVERED", "check_ended", "check_folder", "check_price", "written"]
 
 NOT_DELIVERED = ("preview", "reference")
 """Kinds of output that are looks at the job and no part of what was ordered."""
 _OPENED_OTHERWISE = ("escrow_taken", "escrow_gone")
+
+
+def check_folder(out: Path, *, named: str = "") -> None:
+    """Raises BadInput where files could not be put into `out`: said now, not when they are there and paid. Nothing is
+    made yet. `named` stands before it in what is said."""
+    there = next(path for path in (out, *out.parents) if path.exists())
+    if not there.is_dir():
+        raise BadInput(f"{named}{there}: is a file; name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise BadInput(f"{named}{out}: {there} cannot be written; choose another folder")
 
 
 def check_price(job: JobView, bound: float | None, *, named: str = "max_price_usd") -> None:
@@ -63,7 +74,12 @@ def written(delivered: Sequence[Delivered], out: Path, names: Sequence[str] | No
     for one in [one for one in delivered if one.kind == "predictions"]:
         if names is not None:
             told = json.dumps({"names": list(names)}, ensure_ascii=False)
-            (out / "items.json").write_text(told, encoding="utf-8")
+            try:
+                (out / "items.json").write_text(told, encoding="utf-8")
+            except OSError as error:
+                raise BadInput(
+                    f"{error.filename or out}: cannot be written ({error.strerror}); make room for it"
+                ) from error
         if wanted is not Format.NPZ:
             made += convert(one.path, wanted, names)
     return [

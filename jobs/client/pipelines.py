@@ -12,7 +12,7 @@ from pathlib import Path
 from jobs.client import transfers
 from jobs.client.account import Account
 from jobs.client.effects import Afterwards, Program, Sleep, Tell, Work
-from jobs.client.outcome import NOT_DELIVERED, check_ended, check_price, written
+from jobs.client.outcome import NOT_DELIVERED, check_ended, check_folder, check_price, written
 from jobs.client.steps import Confirm, StepChange, StepResult
 from jobs.client.transfers import Delivered
 from jobs.errors import BadInput, KilnetError, Refused
@@ -69,6 +69,8 @@ class _Run:
             raise
 
     def _all(self) -> Program[None]:
+        for name in self._by_name:
+            check_folder(self._out / name)
         waiting = list(self._pipeline.steps)
         quotes: dict[str, JobView] = {}
         for step in waiting:

@@ -52,10 +52,18 @@ def _run(served: Served, awaited: bool, pipeline: Pipeline, **given: Any) -> lis
 
 @both
 def test_a_no_leaves_nothing_behind(ordered: Served, tmp_path: Path, awaited: bool) -> None:
-    """A no, a cap that is too low, a balance that is too small for all of them, a step that is not admitted: nothing is
-    ordered, not even the steps that could be; their jobs are withdrawn; and the next run makes new ones of them."""
+    """Nowhere to put a step's files, a no, a cap that is too low, a balance that is too small for all of them, a step
+    that is not admitted: nothing is ordered, not even the steps that could be; their jobs are withdrawn; and the next
+    run makes new ones of them."""
     before, asked = set(_states(ordered)), []
     pipeline = small_pipeline(tmp_path, _TWO)
+    for file in ("out", "out/b"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text("no folder")
+        with pytest.raises(BadInput, match=rf"{file}: is a file; name a folder"):
+            _run(ordered, awaited, pipeline)
+        (tmp_path / file).unlink()
+    assert set(_states(ordered)) == before
     with Coordinator(ordered):
         for _ in range(2):
             with pytest.raises(Refused, match="not accepted; nothing was charged for a, b") as no:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jobs.client import Delivered
+from jobs.client.outcome import written
 from jobs.errors import BadInput
 from jobs.inputs import prepare_batch
 from jobs.inputs.files import read_table
@@ -103,3 +105,13 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
         convert(file, Format.IMAGES)
     with pytest.raises(BadInput, match="there are 2 names"):
         convert(file, Format.PARQUET, ["a", "b"])
+
+
+def test_where_the_names_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """What was delivered stays, and the line names the file that is in the way."""
+    path = predictions(tmp_path, y=np.zeros((2, 3), np.float32))
+    (tmp_path / "items.json").mkdir()
+    delivered = [Delivered(path=path, sha256="", kind="predictions", frame=None)]
+    with pytest.raises(BadInput, match=r"items\.json: cannot be written"):
+        written(delivered, tmp_path, ("a", "b"), Format.NPZ)
+    assert path.exists()
