@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,21 +21,18 @@ from node.gateway import GatewayClient, Transport
 from node.hardware import probe
 from node.keys import NodeKey
 from node.money_cli import register as register_money
-from node.owner import offer_lines, sign_for
-from node.refusals import refusal_lines, stake_lines
+from node.options import DEFAULT_DATA, PATIENCE, AsJson, Data, Gateway, OperatorKey, Rpc, print_json
+from node.owner import offer_lines
 from node.runner_programs import choose_launcher
 from node.sandbox import GIB
 from node.setup import commands as setup_commands
 from node.stake.command import join_as_asked, owner_of, units_of
+from node.standing_cli import register as register_standing
 
 __all__ = ["app", "main", "run_agent"]
 
 app = typer.Typer(no_args_is_help=True, help="Lend this machine: render tiles and run batches for kilnet.")
 
-_PATIENCE = 10.0
-
-Data = Annotated[Path, typer.Option("--data", help="Folder of this node: key, outbox, cache.")]
-Gateway = Annotated[str, typer.Option("--gateway", envvar="KILNET_GATEWAY", help="URL of the gateway.")]
 Device = Annotated[str, typer.Option("--device", help="CPU, or KIND:INDEX such as OPTIX:0, CUDA:0, HIP:0.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all.")]
 Memory = Annotated[
@@ -55,17 +51,11 @@ OwnerSignature = Annotated[
     str | None,
     typer.Option("--owner-signature", metavar="HEX|FILE", help="The owner's word for this node: kilnet node own."),
 ]
-OperatorKey = Annotated[
-    Path | None, typer.Option("--operator-key", help="Key file of the owner, who stakes; default: the node's own.")
-]
-Rpc = Annotated[str | None, typer.Option("--rpc", help="The chain's RPC; default: as the gateway says.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else.")]
 CanaryCache = Annotated[
     Path | None,
     typer.Option("--canary-cache", envvar="KILNET_CANARY_CACHE", help="Share benchmark results among nodes here."),
 ]
 setup_commands.register(app)
-DEFAULT_DATA = Path("~/.local/share/kilnet/node")
 DEFAULT_ASK = 0.1
 
 
@@ -178,15 +168,15 @@ def register(
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     launcher, hardware = choose_launcher(unsandboxed=unsandboxed), probe()
     client = GatewayClient(Transport(gateway, NodeKey.load_or_create(settings.data / "key")))
-    client.info(patience=_PATIENCE)  # before the seconds of the benchmark
+    client.info(patience=PATIENCE)  # before the seconds of the benchmark
     runtimes = tuple(found.as_class() for found in run_bench(settings, launcher, hardware))
     about = registration(settings, hardware, runtimes, sandboxed=launcher.sandboxed)
     joined = None
     if not no_stake:
-        joined = join_as_asked(client, settings, operator_key, rpc, units, patience=_PATIENCE)
-    view = client.register(about, patience=_PATIENCE)
+        joined = join_as_asked(client, settings, operator_key, rpc, units, patience=PATIENCE)
+    view = client.register(about, patience=PATIENCE)
     if as_json:
-        _print({**view.model_dump(mode="json"), "on_chain": None if joined is None else joined.as_json()})
+        print_json({**view.model_dump(mode="json"), "on_chain": None if joined is None else joined.as_json()})
         return
     for line in joined.done if joined is not None else ():
         typer.echo(f"on chain: {line}")
@@ -196,62 +186,6 @@ def register(
     typer.echo(f"{view.address} is registered at {client.transport.origin} as a {standing}")
     for line in offer_lines(view):
         typer.echo(f"  {line}")
-
-
-@app.command()
-def own(
-    gateway: Gateway,
-    node: Annotated[
-        str, typer.Argument(metavar="NODE", help="Address of the node, as `kilnet node register` says it.")
-    ],
-    key: Annotated[Path, typer.Option("--key", help="File with the owner's key (0x-hex).")],
-    as_json: AsJson = False,
-) -> None:
-    """As an owner, sign that a node is yours: jobs that trust you trust it then."""
-    signature, owner = sign_for(gateway, node, key)
-    if as_json:
-        _print({"node": node, "owner": owner, "owner_signature": signature})
-        return
-    typer.echo(f"--owner {owner} --owner-signature {signature}")
-
-
-@app.command()
-def status(gateway: Gateway, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """How this node stands with a gateway: tiles, audits, earnings, and every refusal with its reason."""
-    client = GatewayClient(Transport(gateway, NodeKey.load_or_create(folder_of(data) / "key")))
-    view = client.me(patience=_PATIENCE)
-    if as_json:
-        _print(view.model_dump(mode="json"))
-        return
-    typer.echo(
-        f"{view.address}: {view.tiles_accepted} tiles accepted, {view.tiles_rejected} refused, {view.audits} audits"
-    )
-    for line in offer_lines(view):
-        typer.echo(f"  {line}")
-    if view.suspended:
-        typer.echo(f"  suspended: {view.suspended}")
-    if view.barred:
-        typer.echo(f"  audits no more: {view.barred}")
-    for line in stake_lines(view):
-        typer.echo(f"  {line}")
-    for strike in view.strikes:
-        lane = f", lane {strike.lane}" if strike.lane else ""
-        typer.echo(f"  {strike.kind} ({strike.state}{lane}), job {strike.job}, tile {strike.tile}: {strike.reason}")
-
-
-@app.command()
-def refusals(gateway: Gateway, data: Data = DEFAULT_DATA, as_json: AsJson = False) -> None:
-    """Why this node gets no tiles, which of its tiles were refused and why, and what it was slashed for."""
-    key = folder_of(data) / "key"
-    client = GatewayClient(Transport(gateway, NodeKey.load_or_create(key)))
-    found, view = client.refusals(patience=_PATIENCE).refusals, client.me(patience=_PATIENCE)
-    if as_json:
-        stake = None if view.stake is None else view.stake.model_dump(mode="json")
-        disputed = [one.model_dump(mode="json") for one in view.strikes if one.dispute]
-        _print({"refusals": [one.model_dump(mode="json") for one in found], "stake": stake, "disputes": disputed})
-        return
-    for line in (*stake_lines(view), *refusal_lines(found, client.transport.origin, key)):
-        typer.echo(line)
 
 
 @app.command()
@@ -276,13 +210,14 @@ def bench(
         {**asdict(measured), "numerics_class": measured.numerics_class, "score": measured.score} for measured in found
     ]
     if as_json:
-        _print({"hardware": hardware.as_json(), "sandboxed": launcher.sandboxed, "runtimes": rows})
+        print_json({"hardware": hardware.as_json(), "sandboxed": launcher.sandboxed, "runtimes": rows})
         return
     typer.echo(f"{hardware.cpu}, {hardware.threads} threads, {hardware.memory_bytes / GIB:.0f} GiB")
     for measured in found:
         typer.echo(f"  {measured.numerics_class}: score {measured.score:.2f} ({measured.seconds:.2f} s)")
 
 
+register_standing(app)
 register_money(app)
 
 
@@ -298,10 +233,6 @@ def run_agent(settings: AgentSettings, *, worker: WorkerFactory | None = None) -
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     return agent.run()
-
-
-def _print(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value))
 
 
 def _log_to_stderr(verbose: bool) -> None:

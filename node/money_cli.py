@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from pathlib import Path
 from typing import Annotated
@@ -17,20 +16,11 @@ from node.claims import chain_of_kept, claim_bonds, claim_lines, claims_json, fo
 from node.earnings import ALL, both, claim_rewards, earnings_lines, unbond_stake, withdraw_stake
 from node.gateway import GatewayClient, Transport
 from node.keys import NodeKey
+from node.options import DEFAULT_DATA, PATIENCE, AsJson, Data, Gateway, OperatorKey, Rpc, print_json
 from node.outbox import Acknowledgements
 from node.stake.command import units_of
 
 __all__ = ["register"]
-
-_PATIENCE = 10.0
-Data = Annotated[Path, typer.Option("--data", help="Folder of this node: key, outbox, cache.")]
-Gateway = Annotated[str, typer.Option("--gateway", envvar="KILNET_GATEWAY", help="URL of the gateway.")]
-OperatorKey = Annotated[
-    Path | None, typer.Option("--operator-key", help="Key file of the owner; default: the node's own.")
-]
-Rpc = Annotated[str | None, typer.Option("--rpc", help="The chain's RPC; default: as the gateway says.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout and nothing else.")]
-DEFAULT_DATA = Path("~/.local/share/kilnet/node")
 
 
 def register(app: typer.Typer) -> None:
@@ -53,11 +43,11 @@ def earnings(
     """What this node earned: per job, per frame, per epoch; claimable, claimed, at stake, locked, slashed."""
     if job is not None and re.fullmatch(r"[0-9A-Za-z_-]{1,24}", job) is None:
         raise BadInput(f"--job {job[:40]!r}: is no id of a job; `kilnet node earnings` lists them")
-    view = _client(gateway, data)[0].earnings(job, patience=_PATIENCE)
+    view = _client(gateway, data)[0].earnings(job, patience=PATIENCE)
     if job is not None and view.job is None:
         raise BadInput(f"--job {job}: this node earned nothing with it; `kilnet node earnings` lists those it did")
     if as_json:
-        typer.echo(json.dumps(view.model_dump(mode="json")))
+        print_json(view.model_dump(mode="json"))
         return
     for line in earnings_lines(view):
         typer.echo(line)
@@ -72,13 +62,13 @@ def claim(
 ) -> None:
     """Have what this node's owner has earned minted to his account; the node's own key (or --operator-key) pays gas."""
     client, key = _client(gateway, data)
-    info, view = client.info(patience=_PATIENCE), client.earnings(patience=_PATIENCE)
+    info, view = client.info(patience=PATIENCE), client.earnings(patience=PATIENCE)
     payer = key if operator_key is None else NodeKey.load(operator_key)
     sent = claim_rewards(info, view.rewards, payer, rpc=rpc)
     assert view.rewards is not None
     amount = view.rewards.claimable
     if as_json:
-        typer.echo(json.dumps({"account": view.account, "claimed": str(amount), "transaction": sent}))
+        print_json({"account": view.account, "claimed": str(amount), "transaction": sent})
     elif sent is None:
         before, coming = view.rewards.claimed, view.unpaid + view.rewards.pending
         typer.echo(
@@ -115,7 +105,7 @@ def claims(
             found = look_at_claims(chain, kept)
         forget_paid(store, found)
     if as_json:
-        typer.echo(json.dumps({"acknowledgements": claims_json(found), "transactions": sent}))
+        print_json({"acknowledgements": claims_json(found), "transactions": sent})
         return
     for line in claim_lines(found, chain.now()):
         typer.echo(line)
@@ -154,9 +144,9 @@ def unbond(
     units = ALL if amount.strip().lower() == "all" else units_of(amount, "unbond")
     assert units is not None
     operator = key if operator_key is None else NodeKey.load(operator_key)
-    sent = unbond_stake(client.info(patience=_PATIENCE), operator, units, rpc=rpc)
+    sent = unbond_stake(client.info(patience=PATIENCE), operator, units, rpc=rpc)
     if as_json:
-        typer.echo(json.dumps({"operator": operator.address, "transaction": sent}))
+        print_json({"operator": operator.address, "transaction": sent})
     else:
         typer.echo(f"unbonding; `kilnet node earnings` says from when it can be withdrawn. Transaction {sent}")
 
@@ -171,8 +161,8 @@ def withdraw(
     """Take stake that has been unbonding for long enough."""
     client, key = _client(gateway, data)
     operator = key if operator_key is None else NodeKey.load(operator_key)
-    sent = withdraw_stake(client.info(patience=_PATIENCE), operator, rpc=rpc)
+    sent = withdraw_stake(client.info(patience=PATIENCE), operator, rpc=rpc)
     if as_json:
-        typer.echo(json.dumps({"operator": operator.address, "transaction": sent}))
+        print_json({"operator": operator.address, "transaction": sent})
     else:
         typer.echo(f"withdrawn to {operator.address}. Transaction {sent}")

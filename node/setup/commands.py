@@ -19,14 +19,14 @@ from jobs.errors import BadInput
 from jobs.spec import explain
 from node.agent import folder_of
 from node.hardware import device_ids, probe
+from node.options import DEFAULT_DATA, Data
 from node.setup.config import DeviceChoice, Hours, NodeConfig
 from node.setup.service import container_text, unit_text
 from node.setup.watch import keep_running
 
 __all__ = ["register"]
 
-Data = Annotated[Path, typer.Option("--data", help="Folder of this node: key, outbox, cache, node.json.")]
-_DATA = Path("~/.local/share/kilnet/node")
+
 _FILE = "node.json"
 
 
@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _setup(
-    data: Data = _DATA,
+    data: Data = DEFAULT_DATA,
     gateway: Annotated[str | None, typer.Option("--gateway", envvar="KILNET_GATEWAY", help="For whom to work.")] = None,
     devices: Annotated[
         str | None, typer.Option("--devices", help="Which, with commas: CPU, OPTIX:0. Others are switched off.")
@@ -130,12 +130,12 @@ def _listed(text: str) -> list[str]:
     return [one.strip().upper() for one in text.split(",") if one.strip()]
 
 
-def _start(data: Data = _DATA) -> None:
+def _start(data: Data = DEFAULT_DATA) -> None:
     """Work as node.json says, by its hours and while the GPU is free, until Ctrl-C or SIGTERM."""
     keep_running(folder_of(data) / _FILE, say=lambda line: typer.echo(line, err=True))
 
 
-def _unit(data: Data = _DATA) -> None:
+def _unit(data: Data = DEFAULT_DATA) -> None:
     """Print a systemd unit for this node."""
     folder = folder_of(data)
     NodeConfig.load(folder / _FILE)

@@ -25,7 +25,7 @@ _COMMAND = (
     "jobs", "contracts/chain_keeper.py", "contracts/reverts.py", "coordinator/cli", "coordinator/stack",
     "coordinator/config.py",
     "node/agent/settings.py", "node/calibrate", "node/claims.py", "node/cli.py", "node/earnings.py", "node/keys.py",
-    "node/money_cli.py",
+    "node/money_cli.py", "node/standing_cli.py",
     "node/owner.py", "node/runner_programs.py", "node/setup", "node/stake", "node/staking.py", "verification/limits.py",
 )  # fmt: skip
 _NOT_SAID = ("jobs/blender_addon", "jobs/merge.py", "jobs/wire", "jobs/client/errors.py", "jobs/states.py")
