@@ -104,7 +104,7 @@ class Transport:
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         """A download under way, tried once. Raises Denied, or Away also while its bytes are read."""
-        with self._once_more_signed_in() as bearer, _connection_errors():
+        with self._once_more_signed_in() as bearer, _connection_errors(self.origin):
             request = self._http.build_request("GET", path, headers={**bearer, **headers})
             response = self._http.send(request, stream=True)
             try:
@@ -171,7 +171,7 @@ class Transport:
         for delay in self._wait():
             try:
                 used = self.session.token if self.session else None
-                with _connection_errors():
+                with _connection_errors(self.origin):
                     response = once()
                 if response.status_code == 401 and signed_in and refused_tokens < 2:
                     refused_tokens += 1
@@ -208,11 +208,12 @@ class Transport:
 
 
 @contextmanager
-def _connection_errors() -> Iterator[None]:
+def _connection_errors(origin: str) -> Iterator[None]:
     try:
         yield
     except httpx.TransportError as error:
-        raise Away(f"no answer from the gateway: {error or type(error).__name__}") from error
+        reason = str(error) or type(error).__name__
+        raise Away(f"no answer from the gateway at {origin} ({reason}); is it running?") from error
 
 
 def _parse(model: type[_Model], response: httpx.Response) -> _Model:
