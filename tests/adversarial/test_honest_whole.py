@@ -10,8 +10,9 @@ import pytest
 from jobs.contract import Lane
 from jobs.geometry import Rect
 from jobs.states import Verdict
-from tests.adversarial.honest_whole import HONEST, count_whole, judged
+from tests.adversarial.honest_whole import count_whole
 from tests.adversarial.material import limits_across
+from tests.adversarial.whole_cheats import HONEST, judged
 from tests.unit.strategies import render_contract
 
 RECT = Rect(0, 0, 16, 16)
