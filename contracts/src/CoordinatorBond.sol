@@ -112,6 +112,8 @@ contract CoordinatorBond is BondTypes, EIP712("kilnet", "1"), ReentrancyGuardTra
         uint96 before = _paid[signer][told.lease];
         if (before >= told.amount) revert AcknowledgementPaid(told.lease, before);
         uint256 owed = told.amount - before;
+        // Half, rounded down: twice that leaves.
+        // slither-disable-next-line divide-before-multiply
         amount = bond.amount / 2;
         if (amount == 0) revert BondExhausted(signer, owed);
         // forge-lint: disable-next-line(unsafe-typecast)

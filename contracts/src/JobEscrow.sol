@@ -21,7 +21,15 @@ import {SignedMessages} from "./SignedMessages.sol";
 /// @dev No role can move an escrow anywhere but along this path. Pausing stops `open` and `openFor` only.
 ///      A job id is used once, for ever. Opening by a stranger under an id that the coordinator has handed out costs
 ///      the client nothing but a new id; whoever starts work on a job first compares client, cap and deadline.
-contract JobEscrow is EscrowTypes, AccessControl, Pausable, ReentrancyGuardTransient, SignedMessages, IBurnCounter, IJobEnds {
+contract JobEscrow is
+    EscrowTypes,
+    AccessControl,
+    Pausable,
+    ReentrancyGuardTransient,
+    SignedMessages,
+    IBurnCounter,
+    IJobEnds
+{
     using SafeERC20 for KilnToken;
 
     /// @notice The token that jobs are paid in.

@@ -132,7 +132,8 @@ contract DisputeProofsTest is Base {
         (bytes32 zero, bytes32 one_) = (leafOf(receipt(0)), leafOf(receipt(1)));
         bytes32 left = ReceiptTree.parent(zero, 7 ether, one_, 7 ether);
         propose(21 ether, ReceiptTree.parent(left, 14 ether, zero, 7 ether));
-        DisputeTypes.Leaf memory deep = DisputeTypes.Leaf(receipt(0), signReceipt(receipt(0)), new ReceiptTree.Sibling[](2));
+        DisputeTypes.Leaf memory deep =
+            DisputeTypes.Leaf(receipt(0), signReceipt(receipt(0)), new ReceiptTree.Sibling[](2));
         deep.path[0] = ReceiptTree.Sibling(one_, 7 ether);
         deep.path[1] = ReceiptTree.Sibling(zero, 7 ether);
         DisputeTypes.Leaf memory high = DisputeTypes.Leaf(receipt(0), deep.signature, beside(left, 14 ether));
@@ -145,7 +146,8 @@ contract DisputeProofsTest is Base {
         (bytes32 zero, bytes32 one_) = (leafOf(receipt(0)), leafOf(receipt(1)));
         bytes32 half = ReceiptTree.parent(zero, 7 ether, one_, 7 ether);
         propose(28 ether, ReceiptTree.parent(half, 14 ether, half, 14 ether));
-        DisputeTypes.Leaf memory leaf = DisputeTypes.Leaf(receipt(0), signReceipt(receipt(0)), new ReceiptTree.Sibling[](2));
+        DisputeTypes.Leaf memory leaf =
+            DisputeTypes.Leaf(receipt(0), signReceipt(receipt(0)), new ReceiptTree.Sibling[](2));
         leaf.path[0] = ReceiptTree.Sibling(one_, 7 ether);
         leaf.path[1] = ReceiptTree.Sibling(half, 14 ether);
         disputes.proveDuplicateTile(JOB, leaf, leaf);
@@ -288,7 +290,9 @@ contract DisputeProofsTest is Base {
         DisputeTypes.Leaf memory bad = leafFor(receipt(0), NODE_KEY, leafBy(receipt(1), SIGNER_KEY));
         disputes.proveInvalidReceipt(JOB, bad);
         vm.warp(last + 10 + GRACE);
-        vm.expectRevert(abi.encodeWithSelector(EscrowTypes.RefundTooEarly.selector, last + 10 + GRACE, last + 10 + GRACE));
+        vm.expectRevert(
+            abi.encodeWithSelector(EscrowTypes.RefundTooEarly.selector, last + 10 + GRACE, last + 10 + GRACE)
+        );
         escrow.refund(JOB);
         proposePair(receipt(0), NODE_KEY, receipt(1), SIGNER_KEY, 14 ether);
         disputes.proveInvalidReceipt(JOB, bad);

@@ -141,7 +141,9 @@ contract RulingsTest is Base {
         vm.expectRevert(abi.encodeWithSelector(RegistryTypes.NotRegistered.selector, stranger));
         challenge(0, stranger);
         vm.expectRevert(
-            abi.encodeWithSelector(EscrowTypes.WrongState.selector, ROOT, EscrowTypes.State.None, EscrowTypes.State.Proposed)
+            abi.encodeWithSelector(
+                EscrowTypes.WrongState.selector, ROOT, EscrowTypes.State.None, EscrowTypes.State.Proposed
+            )
         );
         challenge(ROOT, address(0));
         vm.warp(START + WINDOW);

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from eth_account import Account as Key
+from sqlalchemy import select
 
 from contracts.client import ChainClient
 from contracts.deploy import KILN, DeployParams, deploy
@@ -169,6 +170,14 @@ class Bank:
                     created_at=now,
                 )
             )
+
+    def delivered(self, job_id: str) -> None:
+        """A tile that came, and was acknowledged and not judged."""
+        self.passed(job_id, 0, KILN)
+        with self.db.begin() as session:
+            receipt = session.scalars(select(Receipt).where(Receipt.job_id == job_id)).one()
+            session.get_one(Lease, receipt.lease_id).completion_signature = "0x" + "00" * 65
+            session.delete(receipt)
 
     def state(self, job_id: str) -> Job:
         with self.db.read() as session:

@@ -27,7 +27,7 @@ from coordinator.settlement import chain as settlement_chain
 from coordinator.settlement import close_epoch, open_escrow, reconcile, settle, transactions
 from coordinator.settlement.receipts import job_receipts, receipt_tree
 from coordinator.store.database import Database
-from coordinator.store.models import ChainTransaction, Lease, Receipt
+from coordinator.store.models import ChainTransaction, Receipt
 from jobs.pricing import split_price
 from jobs.states import JobState
 from jobs.typed_data import chain_job_id
@@ -168,15 +168,6 @@ def test_what_is_voided_again_and_again_is_refunded(slow_bank: Bank, monkeypatch
     assert bank.view.balance_of(bank.state(job).owner) == 100 * KILN
 
 
-def acknowledged(bank: Bank, job: str) -> None:
-    """A tile of the job was delivered, and not judged."""
-    bank.passed(job, 0, KILN)
-    with bank.db.begin() as session:
-        receipt = session.scalars(select(Receipt).where(Receipt.job_id == job)).one()
-        session.get_one(Lease, receipt.lease_id).completion_signature = "0x" + "00" * 65
-        session.delete(receipt)
-
-
 def challenged(bank: Bank, job: str) -> None:
     """Its proposal is challenged, and the auditors uphold that."""
     bank.view.approve(bank.view.bond(), bank.addresses.disputes)
@@ -190,7 +181,7 @@ def test_a_price_of_nothing_that_is_voided(slow_bank: Bank, late: bool) -> None:
     there is time for it, the refund where there is not. Nothing waits for ever, and the client has everything back."""
     bank, job = slow_bank, slow_bank.job()
     open_escrow(bank.db, bank.settings, job)
-    acknowledged(bank, job)
+    bank.delivered(job)
     bank.to_settling(job, JobState.FAILED)
     assert not settle(bank.db, bank.settings, job)
     found = bank.view.escrow(chain_job_id(job))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from contracts.client import ChainClient, PreparedTx
+from contracts.client import JobState as OnChain
 from contracts.deploy import KILN
 from contracts.embedded import EmbeddedChain
 from contracts.errors import ChainUnavailable
@@ -87,14 +88,18 @@ def test_too_few_tokens_fail_the_job_with_a_line_that_says_so(bank: Bank) -> Non
 
 @pytest.mark.parametrize("step", ["after_write", "after_send"])
 @pytest.mark.parametrize("fatal", range(1, 3))
+@pytest.mark.parametrize("price", [3 * KILN, 0])
 def test_a_crash_between_any_two_steps_pays_once(
-    bank: Bank, monkeypatch: pytest.MonkeyPatch, step: str, fatal: int
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, step: str, fatal: int, price: int
 ) -> None:
     """The process dies after writing a transaction down, or after sending it, at its first or second transaction of
-    the settlement; what comes after it finds everything and pays exactly once."""
-    job_id = bank.job(prices=(3 * KILN,))
+    the settlement; what comes after it finds everything and pays exactly once. So it is where nothing passed of what
+    was acknowledged, and a price of nothing is proposed."""
+    job_id, outcome = bank.job(prices=(price,) if price else ()), JobState.DONE if price else JobState.FAILED
     open_escrow(bank.db, bank.settings, job_id)
-    bank.to_settling(job_id)
+    if not price:
+        bank.delivered(job_id)
+    bank.to_settling(job_id, outcome)
     seen = 0
 
     class Died(BaseException):
@@ -120,9 +125,10 @@ def test_a_crash_between_any_two_steps_pays_once(
     assert settle(bank.db, bank.settings, job_id)
     assert settle(bank.db, bank.settings, job_id)
     job = bank.state(job_id)
-    assert job.state == JobState.DONE
-    assert bank.view.balance_of(job.owner) == 97 * KILN
-    assert supply - bank.view.total_supply() in (0, split_price(100 * KILN, 3 * KILN).burned)
+    assert job.state == outcome
+    assert bank.view.escrow(chain_job_id(job_id)).state is OnChain.FINALIZED
+    assert bank.view.balance_of(job.owner) == 100 * KILN - price
+    assert supply - bank.view.total_supply() in (0, split_price(100 * KILN, price).burned)
     with bank.db.read() as session:
         keys = [row.key for row in session.query(ChainTransaction) if job_id in row.key]
     assert sorted(keys) == sorted(f"{kind}:{job_id}" for kind in ("open", "propose", "finalize"))
