@@ -16,9 +16,9 @@ from .fingerprint import FINGERPRINT_BYTES, FINGERPRINT_FLOATS
 from .gap import measure_gap
 from .infer import Profile, run_batch
 from .instrument import instrumented, tap_candidates
-from .lanes import anonymous_bytes, each, lanes_within
 from .session import OPTIMIZATION, Sessions, bounded, instruction_set, run
 from .signature import Axis, chosen_outputs, concrete_inputs, declared_inputs, random_batch, seen_outputs
+from .streams import anonymous_bytes, each, streams_within
 from .wire import RequestError, Work
 
 __all__ = ["describe"]
@@ -230,16 +230,16 @@ def _time(sessions: Sessions, session: Any, profile: Profile, feed: _Feed, optio
 
     one(0)
     used = anonymous_bytes()
-    lanes = lanes_within(sessions.lanes, used=used, growth=used - before, limit=sessions.memory)
-    each(lanes, one, range(lanes))
+    streams = streams_within(sessions.streams, used=used, growth=used - before, limit=sessions.memory)
+    each(streams, one, range(streams))
     taken: list[float] = []
     while len(taken) < 3 or (sum(taken) < _TIMING_SECONDS and len(taken) < 200):
         started = time.perf_counter()
-        each(lanes, one, range(lanes))
+        each(streams, one, range(streams))
         taken.append(time.perf_counter() - started)
         if sum(taken) > 20:
             break
-    return float(np.median(taken)) / lanes
+    return float(np.median(taken)) / streams
 
 
 def _count(files: object, inputs: tuple[Tensor, ...]) -> int | None:

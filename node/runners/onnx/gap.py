@@ -21,8 +21,8 @@ from onnx.external_data_helper import load_external_data_for_model
 from .cheaper import bfloat16, cheaper_weights, float16, int8, pruned
 from .fingerprint import FINGERPRINT_BYTES, FINGERPRINT_FLOATS
 from .infer import Profile, run_batch
-from .lanes import each
 from .session import Sessions
+from .streams import each
 from .wire import RequestError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def measure_gap(
         def one(number: int) -> None:
             packed[number] = run_batch(session, profile, batches[number], profile.micro_batch, options)
 
-        each(sessions.lanes, one, range(len(batches)))
+        each(sessions.streams, one, range(len(batches)))
         rows = np.frombuffer(b"".join(packed), np.uint8).reshape(-1, profile.item_bytes)[:, -FINGERPRINT_BYTES:]
         return np.ascontiguousarray(rows).view("<f4").reshape(-1, FINGERPRINT_FLOATS).astype(np.float64)
 

@@ -14,8 +14,8 @@ import onnxruntime as ort
 
 from .arrays import Items, tensors
 from .fingerprint import FINGERPRINT_BYTES, fingerprints
-from .lanes import anonymous_bytes, each
 from .session import OPTIMIZATION, Sessions, bounded, run
+from .streams import anonymous_bytes, each
 from .wire import RequestError, Work
 
 __all__ = ["Profile", "infer", "run_batch"]
@@ -137,13 +137,13 @@ def infer(
                 work.progress(done / len(wanted), f"{done} of {len(wanted)} items")
 
         starts = iter(range(0, len(wanted), profile.micro_batch))
-        if not opened.tried and opened.lanes > 1:
+        if not opened.tried and opened.streams > 1:
             before = anonymous_bytes()
             one(next(starts))
             sessions.fit(model, opened, growth=anonymous_bytes() - before)
-        computing = threading.Semaphore(opened.lanes)
+        computing = threading.Semaphore(opened.streams)
         # Where one computes at a time, another is read or packed meanwhile.
-        each(max(2, opened.lanes), one, starts)
+        each(max(2, opened.streams), one, starts)
     return {
         "path": out.name,
         "items": len(wanted),

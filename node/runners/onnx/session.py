@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from .lanes import anonymous_bytes, lanes_of, lanes_within
+from .streams import anonymous_bytes, streams_of, streams_within
 from .wire import RequestError
 
 __all__ = ["OPTIMIZATION", "Sessions", "bounded", "instruction_set"]
@@ -37,9 +37,9 @@ class Opened:
     """A session, and how many micro-batches it may be given at a time."""
 
     session: Any
-    lanes: int
+    streams: int
     tried: bool = False
-    """Whether `lanes` is known to fit the memory."""
+    """Whether `streams` is known to fit the memory."""
 
 
 class Sessions:
@@ -50,22 +50,22 @@ class Sessions:
 
     def __init__(self, *, provider: str, device: int, threads: int, spin: bool = False, memory: int = 0) -> None:
         self.provider, self.device, self.threads, self.spin, self.memory = provider, device, threads, spin, memory
-        self.lanes = lanes_of(threads) if provider == "CPUExecutionProvider" else 1
+        self.streams = streams_of(threads) if provider == "CPUExecutionProvider" else 1
         """How many micro-batches are computed at a time, where the memory allows it."""
         self._kept: OrderedDict[tuple[str, int, int], Opened] = OrderedDict()
 
     def open(self, model: Path) -> Opened:
         """The session for the file `model`, made now unless the very same file was opened before."""
         key = self._key(model)
-        opened = self._kept.pop(key, None) or Opened(self.make(str(model)), self.lanes)
+        opened = self._kept.pop(key, None) or Opened(self.make(str(model)), self.streams)
         return self._keep(key, opened)
 
     def fit(self, model: Path, opened: Opened, *, growth: int) -> None:
-        """Give it as many lanes as the memory allows, now that a first micro-batch is known to need `growth` bytes."""
-        lanes = lanes_within(opened.lanes, used=anonymous_bytes(), growth=growth, limit=self.memory)
-        if lanes != opened.lanes:
+        """As many streams as the memory allows, now that a first micro-batch is known to need `growth` bytes."""
+        streams = streams_within(opened.streams, used=anonymous_bytes(), growth=growth, limit=self.memory)
+        if streams != opened.streams:
             opened.session = None  # before there is a second one
-            opened.session, opened.lanes = self.make(str(model), lanes=lanes), lanes
+            opened.session, opened.streams = self.make(str(model), streams=streams), streams
         opened.tried = True
 
     def _keep(self, key: tuple[str, int, int], opened: Opened) -> Opened:
@@ -86,16 +86,16 @@ class Sessions:
         folder: Path | None = None,
         weights: Mapping[str, np.ndarray] | None = None,
         level: Any = None,
-        lanes: int = 0,
+        streams: int = 0,
     ) -> ort.InferenceSession:
         """A new session from a path, or from a model's bytes with its external data in `folder` or given as `weights`;
         at another `level` of optimisation than the contract's only to see what that changes. It is to compute for so
-        many `lanes` at a time; 0: as many as this device may have.
+        many `streams` at a time; 0: as many as this device may have.
 
         Raises RequestError `model_failed` (the runtime refuses the model), `provider_unavailable` (the device does not
         run it, whether loudly or by silently handing it to the CPU), `out_of_memory`.
         """
-        options = self._options(lanes or self.lanes)
+        options = self._options(streams or self.streams)
         if level is not None:
             options.graph_optimization_level = level
         if folder is not None:
@@ -117,11 +117,11 @@ class Sessions:
             )
         return session
 
-    def _options(self, lanes: int) -> Any:
+    def _options(self, streams: int) -> Any:
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.intra_op_num_threads = max(1, self.threads // lanes)
+        options.intra_op_num_threads = max(1, self.threads // streams)
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         options.log_severity_level = 3

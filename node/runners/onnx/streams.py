@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-__all__ = ["MOST_LANES", "anonymous_bytes", "each", "lanes_of", "lanes_within"]
+__all__ = ["MOST_STREAMS", "anonymous_bytes", "each", "streams_of", "streams_within"]
 
-MOST_LANES = 4
+MOST_STREAMS = 4
 """Each holds the activations of a micro-batch."""
 _USED = 0.85
 """The least share of the threads that has work; five threads cannot be shared out evenly."""
@@ -20,17 +20,17 @@ _FILLED = 0.75
 _T = TypeVar("_T")
 
 
-def lanes_of(threads: int) -> int:
-    """How many micro-batches `threads` CPU threads work on at a time, each lane with its share of them.
+def streams_of(threads: int) -> int:
+    """How many micro-batches `threads` CPU threads work on at a time, each stream with its share of them.
 
     Threads that work on one operator wait for the slowest of them after each, so whatever else a machine does stops
     them all; apart they lose only what is taken from them, and one packs what it computed while the others compute."""
-    return next(lanes for lanes in range(MOST_LANES, 0, -1) if threads // lanes * lanes >= _USED * threads)
+    return next(streams for streams in range(MOST_STREAMS, 0, -1) if threads // streams * streams >= _USED * threads)
 
 
-def lanes_within(most: int, *, used: int, growth: int, limit: int) -> int:
-    """How many of `most` lanes fit a process that may take `limit` bytes (0: any), has `used`, and needed `growth` of
-    them for its first lane."""
+def streams_within(most: int, *, used: int, growth: int, limit: int) -> int:
+    """How many of `most` streams fit a process that may take `limit` bytes (0: any), has `used`, and needed `growth` of
+    them for its first stream."""
     if limit <= 0 or growth <= 0:
         return most
     return max(1, min(most, 1 + int((_FILLED * limit - used) // growth)))
@@ -44,12 +44,12 @@ def anonymous_bytes() -> int:
     return 0
 
 
-def each(lanes: int, call: Callable[[_T], object], values: Iterable[_T]) -> None:
-    """Call it with every value, `lanes` at a time, begun in their order. Raises the first error, once what had been
+def each(streams: int, call: Callable[[_T], object], values: Iterable[_T]) -> None:
+    """Call it with every value, `streams` at a time, begun in their order. Raises the first error, once what had been
     begun has ended; nothing more is begun after one."""
     waiting, lock, failed = iter(values), threading.Lock(), threading.Event()
 
-    def lane() -> None:
+    def stream() -> None:
         while not failed.is_set():
             with lock:
                 try:
@@ -62,7 +62,7 @@ def each(lanes: int, call: Callable[[_T], object], values: Iterable[_T]) -> None
                 failed.set()
                 raise
 
-    with ThreadPoolExecutor(lanes, thread_name_prefix="lane") as pool:
-        running = [pool.submit(lane) for _ in range(lanes)]
+    with ThreadPoolExecutor(streams, thread_name_prefix="stream") as pool:
+        running = [pool.submit(stream) for _ in range(streams)]
     for future in running:
         future.result()
