@@ -65,13 +65,10 @@ def _render_cell(
 
 
 def pixels_off(
-    claimed: NDArray[np.float32],
-    recomputed: NDArray[np.float32],
-    difference: float,
-    floor: float | NDArray[np.float64],
+    claimed: NDArray[np.float32], recomputed: NDArray[np.float32], difference: float, floor: float
 ) -> NDArray[np.bool_]:
     """Which pixels (the last axes) of (channels, ...) differ in any channel by more than `difference` of max(`floor`,
-    |recomputed|); the floor may be one for each channel. What is not finite is equal only to the same bits."""
+    |recomputed|). What is not finite is equal only to the same bits."""
     with np.errstate(all="ignore"):
         gap = np.abs(claimed.astype(np.float64) - recomputed.astype(np.float64))
         beyond = ~(gap <= difference * np.maximum(floor, np.abs(recomputed.astype(np.float64))))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from jobs.contract import InferContract, Lane, RenderContract
 from jobs.tiles import InferTile, RenderTile
 from verification.compare import Comparison, compare_cells
-from verification.guided import compare_guided
 from verification.lanes import Known, lane_between, question_of
 from verification.limits import limits_for
 from verification.noise import compare_frames
@@ -37,9 +36,8 @@ def judge_cells(
     if lane is Lane.PERCEPTUAL:
         return lane, compare_pictures(contract, tile, claimed, recomputed)
     same = classes[0] == classes[1]
-    if lane is Lane.WHOLE and question.path_guiding:
+    if lane is Lane.WHOLE and not same:
         assert isinstance(contract, RenderContract) and isinstance(tile, RenderTile)
-        compare = compare_guided if same and repeats else compare_frames
-        return lane, compare(contract, tile, claimed, recomputed)
+        return lane, compare_frames(contract, tile, claimed, recomputed)
     limits = known(*classes, question.kind) if lane is Lane.TOLERANT else None
     return lane, compare_cells(contract, tile, lane, dict(claimed), dict(recomputed), limits)

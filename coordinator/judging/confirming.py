@@ -92,8 +92,7 @@ def _outranked(session: Session, first: str, second: str) -> bool:
 def contradicted(
     session: Session, held: Held, redone: Lease, comparison: Comparison, now: float, *, bits: bool
 ) -> None:
-    """A trusted worker has repeated a stranger's audit: where bits decide and one refuses what the other takes, the
-    stranger was wrong. Who only asked for a second look said nothing against anybody."""
+    """A trusted worker has repeated a stranger's audit: where bits decide and they differ, the stranger was wrong."""
     if not bits:
         return
     earlier = session.execute(
@@ -106,7 +105,7 @@ def contradicted(
         )
     ).all()  # fmt: skip
     for row in earlier:
-        if {row.verdict, str(comparison.verdict)} == {str(Verdict.ACCEPT), str(Verdict.REJECT)}:
+        if row.verdict != comparison.verdict:
             done = f"found {row.verdict} where a trusted worker finds {comparison.verdict}"
             _wrong_auditor(session, held, row.node, redone.node, done, comparison.evidence, now)
 
