@@ -92,7 +92,8 @@ def _outranked(session: Session, first: str, second: str) -> bool:
 def contradicted(
     session: Session, held: Held, redone: Lease, comparison: Comparison, now: float, *, bits: bool
 ) -> None:
-    """A trusted worker has repeated a stranger's audit: where bits decide and they differ, the stranger was wrong."""
+    """A trusted worker has repeated a stranger's audit: where bits decide and one refuses what the other takes, the
+    stranger was wrong. Who only asked for a second look said nothing against anybody."""
     if not bits:
         return
     earlier = session.execute(
@@ -105,7 +106,7 @@ def contradicted(
         )
     ).all()  # fmt: skip
     for row in earlier:
-        if row.verdict != comparison.verdict:
+        if {row.verdict, str(comparison.verdict)} == {str(Verdict.ACCEPT), str(Verdict.REJECT)}:
             done = f"found {row.verdict} where a trusted worker finds {comparison.verdict}"
             _wrong_auditor(session, held, row.node, redone.node, done, comparison.evidence, now)
 
