@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from jobs.contract import InferContract, Lane, RenderContract
 from jobs.tiles import InferTile, RenderTile
 from verification.compare import Comparison, compare_cells
+from verification.guided import compare_guided
 from verification.lanes import Known, lane_between, question_of
 from verification.limits import limits_for
 from verification.noise import compare_frames
@@ -39,5 +40,8 @@ def judge_cells(
     if lane is Lane.WHOLE and not same:
         assert isinstance(contract, RenderContract) and isinstance(tile, RenderTile)
         return lane, compare_frames(contract, tile, claimed, recomputed)
+    if lane is Lane.WHOLE and question.path_guiding:
+        assert isinstance(contract, RenderContract) and isinstance(tile, RenderTile)
+        return lane, compare_guided(contract, tile, claimed, recomputed)
     limits = known(*classes, question.kind) if lane is Lane.TOLERANT else None
     return lane, compare_cells(contract, tile, lane, dict(claimed), dict(recomputed), limits)

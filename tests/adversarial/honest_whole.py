@@ -71,7 +71,7 @@ def count_whole(
     cheats: dict[str, dict[str, Counter[str]]] = {}
     scenes: list[str] = []
     bits: set[bytes] = set()
-    closest, differing, adaptive = dict.fromkeys(across, 1.0), 0, 0
+    closest, differing, adaptive, afield = dict.fromkeys(across, 1.0), 0, 0, 0
     awkward()
     with ExitStack() as stack:
         own, other = Side.of("a"), Side.of(_OTHER, wrapper=SWITCHED[_OTHER])
@@ -87,6 +87,7 @@ def count_whole(
                 frames = _both(whole, learned, afar)
                 differing += sum(one.mine.tobytes() != one.theirs.tobytes() for one in frames)
                 adaptive += sum(one.shot.adaptive for one in frames)
+                afield += bool(frames)
                 alone.update(_alone(whole, frames))
                 for what, comparison in _between(whole, frames):
                     across[what][str(comparison.verdict)] += 1
@@ -100,16 +101,18 @@ def count_whole(
                 continue
             scenes.append(scene.name)
             say(f"{scene.name}: within a class {dict(same)}; across {json.dumps(across)}, smallest p {closest}")
+    off = same.pop("last bits", 0)
     stopped, total = same.pop("adaptive", 0), same.pop("pictures", 0)
     return {
         "same": {
-            "tiles": same.total(), "refused": same["reject"], "pictures": total, "adaptive": stopped,
-            "scenes": len(scenes), "distinct": len(bits),
+            "tiles": same.total(), "refused": same["reject"], "escalated": same["escalate"],
+            "pictures": total, "adaptive": stopped,
+            "scenes": len(scenes), "distinct": len(bits), "last_bits": off,
         },
         "frames": {"tiles": alone.total(), "refused": alone["reject"]},
         "across": _counts(across["honest"], closest["honest"])
         | {
-            "pictures": across["honest"].total(), "differing": differing, "scenes": len(scenes),
+            "pictures": across["honest"].total(), "differing": differing, "scenes": afield,
             "adaptive": adaptive, "pixels": math.prod(ACROSS),
         },
         "apart": _counts(across["apart"], closest["apart"]),
@@ -132,7 +135,8 @@ def _rate(counted: Counter[str]) -> dict[str, Any]:
 
 
 def _within(whole: Whole, scene: Scene, pictures: int, bits: set[bytes]) -> Iterator[str]:
-    """For each tile its verdict, and its bits into `bits`; "pictures" and "adaptive" for each different picture."""
+    """For each tile its verdict, and its bits into `bits`; "pictures" and "adaptive" for each different picture,
+    "last bits" for each tile that did not repeat to the bit."""
     _, shots = shots_of(scene, cheats=0, honest=pictures)
     seen: set[bytes] = set()
     for shot in shots:
@@ -148,6 +152,8 @@ def _within(whole: Whole, scene: Scene, pictures: int, bits: set[bytes]) -> Iter
         yield from ["pictures"] + ["adaptive"] * shot.adaptive
         for rect, claimed, redone in zip(rects, mine, theirs, strict=True):
             _known(bits, claimed)
+            if claimed.tobytes() != redone.tobytes():
+                yield "last bits"
             yield str(judged(contract, shot.frame, rect, claimed, redone, whole.same).verdict)
 
 

@@ -133,12 +133,12 @@ def _whole_rows(whole: dict[str, Any] | None) -> list[str]:
     return [
         f"| render, whole tile, within one class: rectangles of 16x16 pixels of{_pictures(same)}{_distinct(same)}, all with path guiding; the"
         " auditor's runner had another number of threads and had rendered another frame and the low-resolution reference first"
-        f" | {same['tiles']:,} | {same['refused']} | 0 |",
+        f"{_not_repeated(same)} | {same['tiles']:,} | {same['refused']} | {same.get('escalated', 0)} |",
         *(
             f"| the same, whole frames of {across['pixels']:,} pixels at least, which is what the planner leases | {alone['tiles']:,} |"
             f" {alone['refused']} | 0 |"
             for alone in (whole.get("frames"),)
-            if alone
+            if alone and alone["tiles"]
         ),
         f"| render, whole tile, native against Cycles' kernel without AVX2, by mean and noise (which of the two claims changes no p):"
         f" {across['pictures']} different frames ({across.get('adaptive', 0)} with adaptive sampling) of {across['pixels']:,} pixels at least of {across['scenes']} scenes, {across['differing']}"
@@ -182,6 +182,10 @@ def _pictures(counted: dict[str, int]) -> str:
 def _distinct(counted: dict[str, int]) -> str:
     """How many tiles are like no other: two pictures can share an empty corner."""
     return f" ({counted['distinct']:,} of them with bits of their own)" if "distinct" in counted else ""
+
+
+def _not_repeated(counted: dict[str, int]) -> str:
+    return f"; {counted['last_bits']} differ in last bits" if "last_bits" in counted else ""
 
 
 def _items(counted: dict[str, int]) -> str:

@@ -18,15 +18,17 @@ from tests.unit.strategies import render_contract
 RECT = Rect(0, 0, 16, 16)
 
 
-def test_one_bit_within_a_class_is_refused_and_small_frames_are_nobodys_across() -> None:
-    """Bits decide within one class; across classes a frame of too few pixels is not judged at all."""
+def test_last_bits_within_a_class_come_out_and_small_frames_are_nobodys_across() -> None:
+    """Within one class no more than last bits may differ; across classes too small a frame is not judged at all."""
     limits = limits_across()["render", "sse42"]
     contract = render_contract(64, 48, lane=Lane.WHOLE, path_guiding=True)
     honest = np.random.default_rng(1).random((len(contract.channels), 16, 16), np.float32)
     off = honest.copy()
-    off[0, 7, 7] = np.nextafter(off[0, 7, 7], np.float32(2))
+    near = np.nextafter(honest, np.float32(2))
+    off[:, 7] *= np.float32(1.01)
     same = (limits.worker_class, limits.worker_class)
     assert judged(contract, 1, RECT, honest, honest.copy(), same).verdict is Verdict.ACCEPT
+    assert judged(contract, 1, RECT, near, honest, same).verdict is Verdict.ACCEPT
     assert judged(contract, 1, RECT, off, honest, same).verdict is Verdict.REJECT
     with pytest.raises(ValueError, match="cannot judge"):
         judged(contract, 1, RECT, honest, honest, (limits.worker_class, limits.auditor_class))
@@ -42,7 +44,8 @@ def test_honest_tiles_of_path_guiding_come_out_and_cheats_do_not(tmp_path: Path)
     found = count_whole([], limits_across()["render", "sse42"], pictures={"hair": (1, 1, 1)}, work=tmp_path)
     assert 0 < found["same"].pop("distinct") <= 12
     assert found["frames"] == {"tiles": 1, "refused": 0}
-    assert found["same"] == {"tiles": 12, "refused": 0, "pictures": 1, "adaptive": 0, "scenes": 1}
+    assert found["same"].pop("last_bits") <= 12
+    assert found["same"] == {"tiles": 12, "refused": 0, "escalated": 0, "pictures": 1, "adaptive": 0, "scenes": 1}
     across = found["across"]
     assert (across["tiles"], across["refused"], across["pixels"]) == (1, 0, 15360)
     assert across["differing"] == 1, "frames of two classes that are equal to the bit prove nothing"

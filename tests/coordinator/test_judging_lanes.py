@@ -176,6 +176,16 @@ def test_path_guiding_across_classes_by_mean_and_noise(world: World, samples: in
     assert all(not strike.slashable and strike.state == "alone" for strike in rows(world, Strike))
 
 
+def test_path_guiding_within_a_class_may_differ_in_last_bits(world: World) -> None:
+    """Threads decide those, and nobody is refused for them."""
+    frames_job(world, contract(**GUIDED))
+    node, auditor = worker(world, A), worker(world, A, world.trusted)
+    offer = hand_in(world, node, np.nextafter(picture(1), np.float32(2)), A)
+    redo(world, auditor, picture(1), A, offer)
+    [receipt] = rows(world, Receipt)
+    assert (receipt.lane, rows(world, Strike)) == ("whole", [])
+
+
 def test_path_guiding_within_a_class_by_bits(world: World) -> None:
     """Other grains are another render there: refused."""
     frames_job(world, contract(**GUIDED))

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from coordinator.cli.audit.hands import redo
-from jobs.contract import Lane
+from jobs.contract import Lane, RenderContract
 from jobs.evidence import Evidence
 from jobs.states import Verdict
 from verification.compare import compare_cells
+from verification.guided import is_near
 from verification.limits import limits_for
 
 __all__ = ["Again", "compute_again", "judge_again"]
@@ -65,8 +66,11 @@ def judge_again(evidence: Evidence, mine: bytes, numerics_class: str) -> Again:
 
 
 def _against(evidence: Evidence, data: bytes, mine: bytes, its_class: str, my_class: str) -> Verdict:
-    """A cell against this machine's: by bits within one class, else by the limits of a calibrated pair."""
-    cell = evidence.cell
+    """A cell against this machine's: by bits within one class, else by the limits of a calibrated pair. With path
+    guiding last bits may differ within a class."""
+    cell, contract = evidence.cell, evidence.contract
+    if its_class == my_class and isinstance(contract, RenderContract) and contract.path_guiding:
+        return Verdict.ACCEPT if is_near(contract, data, mine) else Verdict.REJECT
     if its_class == my_class:
         lane, limits = Lane.EXACT, None
     else:
