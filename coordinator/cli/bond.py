@@ -166,10 +166,12 @@ def _of(
     signer: str | None, gateway: str | None, rpc: str | None, escrow: str | None, bond: str | None
 ) -> tuple[Deployment, str]:
     """The deployment, and whose bond is meant: as named, else the gateway's coordinator's."""
-    where = _where(gateway, rpc, escrow, bond)
-    if signer is None and escrow is not None and rpc is not None:
-        raise BadInput("no gateway is asked whose bond is meant: name it with --signer")
-    return where, _address(_told(gateway).signer if signer is None else signer)
+    if signer is not None:
+        return _where(gateway, rpc, escrow, bond), _address(signer)
+    if escrow is not None and rpc is not None:
+        raise BadInput("no gateway is asked whose bond is meant: name it with --signer, and its contract with --bond")
+    named = _told(gateway)
+    return _where(gateway, rpc, escrow, bond or named.contract), _address(named.signer)
 
 
 def _told(gateway: str | None) -> BondView:

@@ -61,8 +61,9 @@ class Verdicts(threading.Thread):
             tell(ref, status)
             self.accepted += status.state == LeaseState.ACCEPTED
             self.rejected += status.state == LeaseState.REJECTED
-            if status.state != LeaseState.ACCEPTED:
-                # What passed is kept: it is paid only once its job is, and the coordinator may vanish before.
+            if status.state == LeaseState.REJECTED:
+                # What passed is kept: it is paid only once its job is, and the coordinator may vanish before. So is
+                # what was withdrawn without a verdict.
                 self._outbox.acknowledgements.drop(ref.lease)
             self._forget(ref)
         elif now - self._since.setdefault(ref.lease, now) > _FORGET_SECONDS:

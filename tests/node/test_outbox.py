@@ -337,7 +337,7 @@ def test_a_courier_that_cannot_go_on_says_why(tmp_path: Path, client: GatewayCli
 
 
 def test_words_are_kept_until_a_verdict(tmp_path: Path, gateway: SmallGateway, hire: Hire) -> None:
-    """Of five tiles the gateway acknowledges: a word that is sound is kept; one for another lease or node, or that
+    """Of six tiles the gateway acknowledges: a word that is sound is kept; one for another lease or node, or that
     another key signed, is thrown away and costs the tile nothing. A refusal takes the word away, a receipt does not:
     that is paid only when its job is. What is kept survives the agent."""
     key, coordinator = NodeKey(os.urandom(32)), os.urandom(32)
@@ -346,6 +346,7 @@ def test_words_are_kept_until_a_verdict(tmp_path: Path, gateway: SmallGateway, h
     words["l2"] = word(key, "l1", coordinator)
     words["l3"] = word(key, "l3", coordinator, node="0x" + "55" * 20)
     words["l4"] = word(key, "l4", coordinator).model_copy(update={"amount": 6})
+    words["l5"] = word(key, "l5", coordinator)
 
     def tell(method: str, path: str) -> Answer | None:
         *_, lease, call = path.split("/")
@@ -364,18 +365,23 @@ def test_words_are_kept_until_a_verdict(tmp_path: Path, gateway: SmallGateway, h
     while len(courier.sent) < len(words) and time.monotonic() < until:
         time.sleep(0.02)
     assert not courier.lost and sorted(lease for lease, _ in courier.sent) == sorted(words)
-    assert [one.told for one in outbox.acknowledgements.all()] == [words["l0"], words["l1"]]
-    assert [one.title for one in outbox.acknowledgements.all()] == ["tile l0", "tile l1"]
+    assert [one.told for one in outbox.acknowledgements.all()] == [words["l0"], words["l1"], words["l5"]]
+    assert [one.title for one in outbox.acknowledgements.all()] == ["tile l0", "tile l1", "tile l5"]
 
-    gateway.statuses = {"l0": {"state": "rejected", "reason": "wrong"}, "l1": {"state": "accepted"}}
+    gateway.statuses = {
+        "l0": {"state": "rejected", "reason": "wrong"},
+        "l1": {"state": "accepted"},
+        "l5": {"state": "released"},
+    }
     verdicts = Verdicts(outbox, client)
     verdicts.start()
-    while (verdicts.accepted, verdicts.rejected) != (1, 1) and time.monotonic() < until + 10:
+    while {one.lease for one in outbox.sent()} & {"l0", "l1", "l5"} and time.monotonic() < until + 10:
         time.sleep(0.02)
     verdicts.stop()
     verdicts.join(5)
+    assert (verdicts.accepted, verdicts.rejected) == (1, 1)
     courier.end()
     outbox.close()
     again = Acknowledgements(tmp_path / "outbox")
-    assert [one.told for one in again.all()] == [words["l1"]]
+    assert [one.told for one in again.all()] == [words["l1"], words["l5"]]
     again.close()

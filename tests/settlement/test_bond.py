@@ -345,8 +345,9 @@ def test_the_coordinator_adds_gives_notice_and_withdraws(served: Served, run: Ru
     stood = faucet.bond_of(me).amount
     faucet.transfer(me, 3 * KILN)
     key = served.settings.chain.coordinator_key_file.read_text().strip()
-    at = ("--gateway", served.url, "--key", key, "--yes")
-    code, said = run("bond", "add", "2", *at)
+    here = ("--rpc", rpc(served), "--escrow", str(served.world.domain["escrow"]))
+    at = (*here, "--bond", coordinator.addresses.bond, "--key", key, "--yes")
+    code, said = run("bond", "add", "2", "--gateway", served.url, "--key", key, "--yes")
     assert code == 0 and faucet.bond_of(me).amount == stood + 2 * KILN, said
     code, said = run("bond", "withdraw", *at)
     assert code == 2 and "gave no notice" in said, said
@@ -363,11 +364,11 @@ def test_the_coordinator_adds_gives_notice_and_withdraws(served: Served, run: Ru
     code, said = run("bond", "withdraw", *at)
     assert code == 0, said
     assert (faucet.balance_of(me), faucet.bond_of(me).amount) == (held + 2 * KILN, stood)
-    here = ("--rpc", rpc(served), "--escrow", str(served.world.domain["escrow"]))
     for wrong, why in (
         (("bond", "show", "--signer", "0x12", "--gateway", served.url), "is no address"),
         (("bond", "add", "--", "-1"), "a number of KILN above 0"),
-        (("bond", "show", *here), "name it with --bond"),
+        (("bond", "show", *here), "its contract with --bond"),
+        (("bond", "show", *here, "--signer", me), "name it with --bond"),
         (("bond", "show", *here, "--bond", coordinator.addresses.bond), "name it with --signer"),
         (("bond", "show", *here, "--bond", coordinator.addresses.escrow, "--signer", me), "is no bond for jobs"),
         (("bond", "show", *here, "--bond", me, "--signer", me), "is no bond for jobs"),
