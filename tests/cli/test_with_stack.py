@@ -52,10 +52,16 @@ class Shell:
             self.environment.pop(name, None)
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "coordinator.cli.main", *map(str, arguments)], cwd=self.folder, text=True,
-            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        """The program, for which Ctrl-C means something: a shell that puts the tests in the background ignores it for
+        all that it starts, and that would be inherited."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "coordinator.cli.main", *map(str, arguments)], cwd=self.folder, text=True,
+                env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def run(self, *arguments: object, code: int = 0) -> tuple[str, str]:
         process = self.start(*arguments)
