@@ -19,17 +19,19 @@ RECT = Rect(0, 0, 16, 16)
 
 
 def test_last_bits_within_a_class_come_out_and_small_frames_are_nobodys_across() -> None:
-    """Within one class no more than last bits may differ; across classes too small a frame is not judged at all."""
+    """Within one class last bits may differ, a row of pixels is looked at twice, a third of them is another picture;
+    across classes too small a frame is not judged at all."""
     limits = limits_across()["render", "sse42"]
     contract = render_contract(64, 48, lane=Lane.WHOLE, path_guiding=True)
     honest = np.random.default_rng(1).random((len(contract.channels), 16, 16), np.float32)
-    off = honest.copy()
-    near = np.nextafter(honest, np.float32(2))
-    off[:, 7] *= np.float32(1.01)
+    near, row, third = np.nextafter(honest, np.float32(2)), honest.copy(), honest.copy()
+    row[:, 7] *= np.float32(1.01)
+    third[:, 7:12] *= np.float32(1.01)
     same = (limits.worker_class, limits.worker_class)
     assert judged(contract, 1, RECT, honest, honest.copy(), same).verdict is Verdict.ACCEPT
     assert judged(contract, 1, RECT, near, honest, same).verdict is Verdict.ACCEPT
-    assert judged(contract, 1, RECT, off, honest, same).verdict is Verdict.REJECT
+    assert judged(contract, 1, RECT, row, honest, same).verdict is Verdict.ESCALATE
+    assert judged(contract, 1, RECT, third, honest, same).verdict is Verdict.REJECT
     with pytest.raises(ValueError, match="cannot judge"):
         judged(contract, 1, RECT, honest, honest, (limits.worker_class, limits.auditor_class))
 
