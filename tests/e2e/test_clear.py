@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.stack import temporary_stack
+from coordinator.stack import Layout, temporary_stack
+from coordinator.stack.demo.people import wait_for_nodes
 from tests.e2e.conftest import SAMPLES, Kilnet, resaved
 
 pytestmark = [pytest.mark.stack, pytest.mark.blender]
@@ -61,8 +62,9 @@ def test_a_time_limit_in_the_scene(kilnet: Kilnet, tmp_path: Path) -> None:
 def test_no_node_is_connected(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
     """It waits, says so, gives up at the deadline, and everything is refunded."""
     with temporary_stack(nodes=0, data=tmp_path_factory.mktemp("empty")) as stack:
+        wait_for_nodes(Layout(stack.data), ("trusted",))  # which gives the quote: the deadline is for the nodes
         done = Kilnet(stack).run(
-            "render", SAMPLES / "still.blend", "--resolution", "64x36", "--samples", "4", "--deadline", "15s",
+            "render", SAMPLES / "still.blend", "--resolution", "64x36", "--samples", "4", "--deadline", "25s",
             "--out", tmp_path / "out", "--json",
         )  # fmt: skip
     assert done.returncode == 2, done.stderr
