@@ -36,12 +36,9 @@ def judge_cells(
         return None, None
     if lane is Lane.PERCEPTUAL:
         return lane, compare_pictures(contract, tile, claimed, recomputed)
-    same = classes[0] == classes[1]
-    if lane is Lane.WHOLE and not same:
-        assert isinstance(contract, RenderContract) and isinstance(tile, RenderTile)
-        return lane, compare_frames(contract, tile, claimed, recomputed)
     if lane is Lane.WHOLE and question.path_guiding:
         assert isinstance(contract, RenderContract) and isinstance(tile, RenderTile)
-        return lane, compare_guided(contract, tile, claimed, recomputed)
+        compare = compare_guided if classes[0] == classes[1] and repeats else compare_frames
+        return lane, compare(contract, tile, claimed, recomputed)
     limits = known(*classes, question.kind) if lane is Lane.TOLERANT else None
     return lane, compare_cells(contract, tile, lane, dict(claimed), dict(recomputed), limits)

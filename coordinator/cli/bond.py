@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,10 +11,13 @@ from coordinator.cli.options import Gateway, Json, Key
 from coordinator.cli.sending import Deployment, Escrow, GoOn, Rpc, client, confirm, find_deployment, gas, run
 from coordinator.cli.times import when
 from coordinator.cli.told import told
-from jobs.addresses import is_address
+from coordinator.cli.typed import account, check_holds
+from coordinator.cli.typed import amount as amount_of
 from jobs.errors import BadInput
+from jobs.pricing import display_kiln
 
 if TYPE_CHECKING:
+    from contracts.bonds import Bond
     from contracts.client import ChainClient
     from contracts.transactions import PreparedTx
     from jobs.wire import BondView
@@ -51,15 +54,12 @@ def show(
     with told():
         found, notice = chain.bond_of(who), chain.bond_notice()
     if as_json:
-        answer(
-            {"signer": who, "bond": str(found.amount), "pays": str(found.pays), "leaving": str(found.leaving),
-             "ready_at": found.ready_at, "notice_s": notice, "contract": chain.addresses.bond}
-        )  # fmt: skip
+        answer({**_report(who, found), "notice_s": notice, "contract": chain.addresses.bond})
         return
-    print(f"{who}: a bond of {_kiln(found.amount)} KILN, at {chain.addresses.bond}")
-    print(f"pays: {_kiln(found.pays)} KILN of what it acknowledged and never paid; as much again is burned")
+    print(f"{who}: a bond of {display_kiln(found.amount)} KILN, at {chain.addresses.bond}")
+    print(f"pays: {display_kiln(found.pays)} KILN of what it acknowledged and never paid; as much again is burned")
     if found.leaving:
-        print(f"leaving: {_kiln(found.leaving)} KILN, to be withdrawn from {when(found.ready_at)} on")
+        print(f"leaving: {display_kiln(found.leaving)} KILN, to be withdrawn from {when(found.ready_at)} on")
     print(f"notice: {notice / 86_400:g} days")
 
 
@@ -76,20 +76,14 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add to a coordinator's bond. Only the signer can take it out again, after its notice."""
-    units = _units(amount, least=1)
+    units = amount_of(amount)
     where, who = _of(signer, gateway, rpc, escrow, bond)
     chain = client(where, key)
-    me = chain.transactions.address
     with told():
-        holds = chain.balance_of(me)
-        if holds < units:
-            raise BadInput(
-                f"{me} holds {_kiln(holds)} KILN and {_kiln(units)} are to be added: send it more, or add less",
-                code="not_enough_tokens",
-            )
+        check_holds(chain, units, done="added", do="add")
         allow = chain.prepare_approve(units, chain.addresses.bond)
     confirm(
-        f"{_kiln(units)} KILN are added to the bond of {who}, in two transactions. Gas of the first: {gas(allow)}.",
+        f"{display_kiln(units)} KILN are added to the bond of {who}, in two transactions. Gas of one: {gas(allow)}.",
         yes=yes,
     )
     run(chain, allow)
@@ -111,11 +105,11 @@ def notice(
 ) -> None:
     """As the coordinator: say how much of the bond is to leave. It replaces what was said before and the wait begins
     anew; 0 takes it back. Until it is withdrawn it pays like the rest."""
-    units = _units(amount, least=0)
+    units = amount_of(amount, least=0)
     chain = client(_where(gateway, rpc, escrow, bond), key)
     with told():
         prepared, days = chain.prepare_give_notice(units), chain.bond_notice() / 86_400
-    confirm(f"{_kiln(units)} KILN of the bond can leave in {days:g} days. Gas: {gas(prepared)}.", yes=yes)
+    confirm(f"{display_kiln(units)} KILN of the bond can leave in {days:g} days. Gas: {gas(prepared)}.", yes=yes)
     _done(chain, prepared, chain.transactions.address, as_json=as_json)
 
 
@@ -134,7 +128,7 @@ def withdraw(
     me = chain.transactions.address
     with told():
         prepared, found = chain.prepare_withdraw_bond(), chain.bond_of(me)
-    confirm(f"{_kiln(found.leaving)} KILN of the bond go to {me}. Gas: {gas(prepared)}.", yes=yes)
+    confirm(f"{display_kiln(found.leaving)} KILN of the bond go to {me}. Gas: {gas(prepared)}.", yes=yes)
     _done(chain, prepared, me, as_json=as_json)
 
 
@@ -149,7 +143,7 @@ def _where(gateway: str | None, rpc: str | None, escrow: str | None, bond: str |
         if escrow is not None and rpc is not None:
             raise BadInput("the escrow does not know the bond's contract: name it with --bond")
         bond = _told(gateway).contract
-    where = Deployment(found.rpc, replace(found.addresses, bond=_address(bond)))
+    where = Deployment(found.rpc, replace(found.addresses, bond=account(bond)))
     with told():
         try:
             stands_for = where.reader().bond_escrow()
@@ -167,11 +161,11 @@ def _of(
 ) -> tuple[Deployment, str]:
     """The deployment, and whose bond is meant: as named, else the gateway's coordinator's."""
     if signer is not None:
-        return _where(gateway, rpc, escrow, bond), _address(signer)
+        return _where(gateway, rpc, escrow, bond), account(signer)
     if escrow is not None and rpc is not None:
         raise BadInput("no gateway is asked whose bond is meant: name it with --signer, and its contract with --bond")
     named = _told(gateway)
-    return _where(gateway, rpc, escrow, bond or named.contract), _address(named.signer)
+    return _where(gateway, rpc, escrow, bond or named.contract), account(named.signer)
 
 
 def _told(gateway: str | None) -> BondView:
@@ -181,37 +175,18 @@ def _told(gateway: str | None) -> BondView:
     return PublicGateway(gateway).read(BondView, "/v1/ledger/bond")
 
 
+def _report(signer: str, found: Bond) -> dict[str, Any]:
+    return {
+        "signer": signer, "bond": str(found.amount), "pays": str(found.pays), "leaving": str(found.leaving),
+        "ready_at": found.ready_at,
+    }  # fmt: skip
+
+
 def _done(chain: ChainClient, prepared: PreparedTx, signer: str, *, as_json: bool) -> None:
     sent = run(chain, prepared)
     with told():
         found = chain.bond_of(signer)
     if as_json:
-        answer(
-            {"signer": signer, "bond": str(found.amount), "pays": str(found.pays), "leaving": str(found.leaving),
-             "ready_at": found.ready_at, "transaction": sent.hash}
-        )  # fmt: skip
+        answer({**_report(signer, found), "transaction": sent.hash})
     else:
-        print(f"the bond of {signer} is {_kiln(found.amount)} KILN now; transaction {sent.hash}")
-
-
-def _address(text: str) -> str:
-    from eth_utils.address import to_checksum_address
-
-    if not is_address(text):
-        raise BadInput(f"{text[:60]!r}: is no address; write 0x and 40 hexadecimal digits")
-    return str(to_checksum_address(text))
-
-
-def _units(kiln: str, *, least: int) -> int:
-    from jobs.pricing import kiln_units
-
-    units = kiln_units(kiln)
-    if units is None or units < least:
-        raise BadInput(f"{kiln[:40]!r}: write a number of KILN{' above 0' if least else ''}")
-    return units
-
-
-def _kiln(units: int) -> str:
-    from jobs.pricing import display_kiln
-
-    return display_kiln(units)
+        print(f"the bond of {signer} is {display_kiln(found.amount)} KILN now; transaction {sent.hash}")

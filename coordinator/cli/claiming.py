@@ -13,7 +13,7 @@ from coordinator.cli.epochs import app
 from coordinator.cli.options import Gateway, Json, Key
 from coordinator.cli.sending import Escrow, GoOn, Rpc, client, confirm, find_deployment, gas, run
 from coordinator.cli.told import told
-from jobs.addresses import is_address
+from jobs.addresses import check_address
 from jobs.errors import BadInput
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ def claim(
 def _wanted(accounts: Sequence[str]) -> set[str]:
     """In lower case. Raises BadInput."""
     for one in accounts:
-        if not is_address(one):
-            raise BadInput(f"{one[:60]!r}: is no address; write 0x and 40 hexadecimal digits")
+        check_address(one)
     return {one.lower() for one in accounts}
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs.addresses import is_address
+from jobs.addresses import check_address
 from jobs.constraints import parse_device, parse_region
 from jobs.errors import BadInput
 
@@ -71,8 +71,7 @@ def parse_constraints(
 ) -> dict[str, Any]:
     """Fields of the job spec, as typed. Raises BadInput naming the option."""
     for owner in owners or ():
-        if not is_address(owner):
-            raise BadInput(f"--owner {owner!r}: is no address; write 0x and 40 hexadecimal digits")
+        check_address(owner, "--owner")
     fields: dict[str, Any] = {
         "regions": tuple(parse_region(text) for text in regions or ()),
         "not_regions": tuple(parse_region(text, "--not-region") for text in not_regions or ()),

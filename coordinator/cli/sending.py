@@ -11,7 +11,7 @@ import typer
 
 from coordinator.cli.connection import KEY_VARIABLE
 from coordinator.cli.told import told
-from jobs.addresses import is_address
+from jobs.addresses import check_address
 from jobs.errors import BadInput, KilnetError, Unavailable
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def find_deployment(
         escrow, chain_id, rpc = chain.escrow, chain.chain_id, rpc or chain.rpc_url
     if rpc is None:
         raise BadInput("the operator keeps its chain's address private: name one of your own with --rpc")
-    if not is_address(escrow):
-        raise BadInput(f"--escrow {escrow!r}: is no address; write 0x and 40 hexadecimal digits")
+    check_address(escrow, "--escrow")
     with told():
         return Deployment(rpc, discover(rpc, escrow, chain_id=chain_id))
 

@@ -13,8 +13,10 @@ from coordinator.cli.options import Gateway, Json, Key
 from coordinator.cli.sending import Escrow, GoOn, Rpc, client, confirm, find_deployment, gas, run, wallet
 from coordinator.cli.times import when
 from coordinator.cli.told import told
-from jobs.addresses import is_address
+from coordinator.cli.typed import account, check_holds
+from coordinator.cli.typed import amount as amount_of
 from jobs.errors import BadInput
+from jobs.pricing import display_kiln
 
 if TYPE_CHECKING:
     from contracts.client import ChainClient
@@ -45,7 +47,6 @@ def show(
 ) -> None:
     """What is staked with an operator, its terms, what it was slashed and why, and what is yours of it."""
     from contracts.slashes import slashes_of
-    from jobs.pricing import display_kiln
 
     chain = client(find_deployment(gateway, rpc, escrow), key)
     who = _operator(chain, operator)
@@ -85,20 +86,14 @@ def add(
     """Stake with an operator: its rewards and its slashes are yours in proportion."""
     from contracts.keys import account_from_key
     from contracts.typed_data import sign_permit
-    from jobs.pricing import display_kiln
 
     chain = client(find_deployment(gateway, rpc, escrow), key)
-    who, units, me = _operator(chain, operator), _units(amount), _me(chain)
+    who, units, me = _operator(chain, operator), amount_of(amount), _me(chain)
     with told():
-        found, holds = chain.operator(who), chain.balance_of(me)
+        found = chain.operator(who)
         if not found.open and who != me:
             raise BadInput(f"operator {who} takes no stake of others: choose another one", code="not_open")
-        if holds < units:
-            raise BadInput(
-                f"{me} holds {display_kiln(holds)} KILN and {display_kiln(units)} are to be staked: send it more, or "
-                "stake less",
-                code="not_enough_tokens",
-            )
+        check_holds(chain, units, done="staked", do="stake")
         permit = sign_permit(
             account_from_key(wallet(key)), value=units, nonce=chain.permit_nonce(me), addresses=chain.addresses,
             spender=chain.addresses.registry, deadline=max(int(time.time()), chain.time()) + _PERMIT_SECONDS,
@@ -128,7 +123,7 @@ def unbond(
 
     chain = client(find_deployment(gateway, rpc, escrow), key)
     who = _operator(chain, operator)
-    units = ALL if amount.strip().lower() == "all" else _units(amount)
+    units = ALL if amount.strip().lower() == "all" else amount_of(amount)
     with told():
         prepared = chain.prepare_unbond(units, who)
     words = "all" if units == ALL else f"{amount} KILN"
@@ -187,7 +182,7 @@ def retire(
     """As an operator: answer no more for a node, whose key is lost, say. It takes the unbonding period, in which you
     still do, and is for ever."""
     chain = client(find_deployment(gateway, rpc, escrow), key)
-    who, whom = _operator(chain, _me(chain)), _address(node)
+    who, whom = _operator(chain, _me(chain)), account(node)
     with told():
         prepared, until = chain.prepare_retire_node(whom), chain.time() + chain.unbonding_period()
     _send(
@@ -202,29 +197,11 @@ def _me(chain: ChainClient) -> str:
 
 def _operator(chain: ChainClient, address: str) -> str:
     """Its address, with its checksum. Raises BadInput for what is none, or no operator's."""
-    who = _address(address)
+    who = account(address)
     with told():
         if not chain.operator(who).registered:
             raise BadInput(f"{who} is no operator on this chain: `kilnet node register` makes one", code="no_operator")
     return who
-
-
-def _address(text: str) -> str:
-    """With its checksum. Raises BadInput for what is none."""
-    from eth_utils.address import to_checksum_address
-
-    if not is_address(text):
-        raise BadInput(f"{text!r}: is no address; write 0x and 40 hexadecimal digits")
-    return str(to_checksum_address(text))
-
-
-def _units(kiln: str) -> int:
-    from jobs.pricing import kiln_units
-
-    units = kiln_units(kiln)
-    if not units:
-        raise BadInput(f"{kiln[:40]!r}: write a number of KILN above 0")
-    return units
 
 
 def _send(chain: ChainClient, prepared: PreparedTx, *, what: str, operator: str, yes: bool, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from coordinator.stack.layout import DEVICE_VARIABLE
-from jobs.addresses import is_address
+from jobs.addresses import check_address
 
 if TYPE_CHECKING:
     from coordinator.stack.doctor import Check
@@ -83,11 +83,10 @@ def _faucet(
     from coordinator.config import Settings
     from coordinator.stack.faucet import fill_up
     from coordinator.stack.layout import Layout
-    from jobs.errors import BadInput, Unavailable
+    from jobs.errors import Unavailable
     from jobs.pricing import display_kiln
 
-    if not is_address(address):
-        raise BadInput(f"{address[:60]!r} is no address; write 0x and 40 hexadecimal digits")
+    check_address(address)
     layout = Layout.at(data)
     if not layout.addresses.exists():
         raise Unavailable(f"no local stack has run in {layout.data}: start one with `kilnet up`")

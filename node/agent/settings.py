@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jobs.addresses import is_address
+from jobs.addresses import check_address
 from jobs.constraints import parse_region
 from jobs.errors import BadInput
 from jobs.states import WorkKind
@@ -59,8 +59,8 @@ def check_offer(*, ask: float, region: str, owner: str | None, owner_signature: 
     naming the option."""
     if not 0 < ask <= MOST_USD:
         raise BadInput(f"--ask {ask:g}: write a positive price in USD per kiln-hour, such as 0.10")
-    if owner is not None and not is_address(owner):
-        raise BadInput(f"--owner {owner!r}: is no address; write 0x and 40 hexadecimal digits")
+    if owner is not None:
+        check_address(owner, "--owner")
     if owner_signature is not None and owner is None:
         raise BadInput("--owner-signature: name the owner too, with --owner ADDRESS")
     if owner_signature is not None and not owner_signature.startswith("0x"):

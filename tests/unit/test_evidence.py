@@ -18,7 +18,7 @@ from PIL import Image
 from coordinator.cli.dispute.again import judge_again
 from coordinator.cli.dispute.bundle import read_bundle, unpack_files, write_bundle
 from coordinator.cli.dispute.report import report
-from jobs.contract import InferContract, RenderContract
+from jobs.contract import InferContract, Lane, RenderContract
 from jobs.errors import BadInput
 from jobs.evidence import Evidence
 from jobs.manifest import Asset, Manifest
@@ -152,6 +152,21 @@ def test_a_third_computation_tells_who_is_right() -> None:
     assert judge_again(true, false.worker.data, CLASS).contradicts is True
     elsewhere = judge_again(false, false.auditor.data, "blender-5.2.3/cpu/never-calibrated")
     assert elsewhere.contradicts is False and "neither confirmed nor refused" in elsewhere.says
+
+
+def test_one_cell_of_a_guided_frame_confirms_and_never_refuses() -> None:
+    """A path that turned otherwise may lie in it: what differs says nothing against anybody, in whatever class."""
+    contract, tile = SMALL
+    assert isinstance(contract, RenderContract)
+    guided = contract.model_copy(update={"lane": Lane.WHOLE, "path_guiding": True})
+    false = evidence(guided, tile, spoil=True)
+    assert false.auditor is not None
+    for mine in (false.auditor.data, false.worker.data):
+        for numerics_class in (CLASS, "blender-5.2.3/cpu/never-calibrated"):
+            again = judge_again(false, mine, numerics_class)
+            assert {again.claim, again.audit} == {"accept", "escalate"} and "path guiding" in again.says
+    right = judge_again(false, false.auditor.data, CLASS)
+    assert (right.claim, right.contradicts) == ("escalate", False) and "neither confirmed nor refused" in right.says
 
 
 @pytest.mark.parametrize("case", [SMALL, (infer_contract(), InferTile(first=0, count=20))])

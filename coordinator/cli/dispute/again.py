@@ -49,6 +49,10 @@ def judge_again(evidence: Evidence, mine: bytes, numerics_class: str) -> Again:
     if evidence.auditor is not None:
         audit = _against(evidence, evidence.auditor.data, mine, evidence.auditor.numerics_class, numerics_class)
     here = "in the node's own class, by bits" if same else f"in another class ({numerics_class}), by calibrated limits"
+    if _guided(evidence):
+        here = (
+            f"in class {numerics_class}, to a ten-thousandth of each pixel, since path guiding does not always repeat"
+        )
     # A refused tile may hold cells that are right: only a cell that the verdict names is evidence against it.
     named = evidence.auditor is not None and evidence.auditor.data != evidence.worker.data
     contradicts = (evidence.verdict is Verdict.ACCEPT and claim is Verdict.REJECT) or (
@@ -65,12 +69,17 @@ def judge_again(evidence: Evidence, mine: bytes, numerics_class: str) -> Again:
     )  # fmt: skip
 
 
+def _guided(evidence: Evidence) -> bool:
+    return isinstance(evidence.contract, RenderContract) and evidence.contract.path_guiding
+
+
 def _against(evidence: Evidence, data: bytes, mine: bytes, its_class: str, my_class: str) -> Verdict:
-    """A cell against this machine's: by bits within one class, else by the limits of a calibrated pair. With path
-    guiding last bits may differ within a class."""
+    """A cell against this machine's: by bits within one class, else by the limits of a calibrated pair. Of path guiding
+    one cell can confirm and never refuse: a few paths that turned otherwise may lie in it, and the rest of the frame
+    decides."""
     cell, contract = evidence.cell, evidence.contract
-    if its_class == my_class and isinstance(contract, RenderContract) and contract.path_guiding:
-        return Verdict.ACCEPT if is_near(contract, data, mine) else Verdict.REJECT
+    if isinstance(contract, RenderContract) and contract.path_guiding:
+        return Verdict.ACCEPT if is_near(contract, data, mine) else Verdict.ESCALATE
     if its_class == my_class:
         lane, limits = Lane.EXACT, None
     else:

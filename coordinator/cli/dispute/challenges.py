@@ -23,7 +23,7 @@ from coordinator.cli.sending import (
 )
 from coordinator.cli.times import when
 from coordinator.cli.told import told
-from jobs.addresses import is_address
+from jobs.addresses import check_address
 from jobs.errors import BadInput
 from jobs.pricing import display_kiln
 
@@ -62,8 +62,8 @@ def _challenge(
 
     if job is None and operator is None:
         raise BadInput("a challenge is of a job, an operator, or both: name one with JOB or --operator")
-    if operator is not None and not is_address(operator):
-        raise BadInput(f"--operator {operator!r}: is no address; write 0x and 40 hexadecimal digits")
+    if operator is not None:
+        check_address(operator, "--operator")
     digest = _digest(evidence)
     where = find_deployment(gateway, rpc, escrow)
     sender = client(where, key)
